@@ -1,0 +1,181 @@
+"""What an installation is told by its environment. Read once at the start; nothing else looks at `os.environ`."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import EnvSettingsSource
+
+# Values people leave standing in a copied example; a service that starts with one is open to whoever read it too.
+SAMPLE_SECRETS = frozenset({"changeme", "change-me", "change_me", "secret", "password", "example", "your-key-here"})
+
+
+class BadSettings(SystemExit):
+    """A value is missing or wrong. Uncaught, it ends the process with code 1 and names each variable on stderr."""
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must look like https://leads.example.com")
+    return value.rstrip("/")
+
+
+def _database_address(value: str) -> str:
+    """`postgres://` and SQLAlchemy's `postgresql+asyncpg://` mean the same server; inside there is one spelling."""
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return f"postgresql://{rest}"
+
+
+def _mail_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("must look like smtp://user:password@host:587, or smtps:// for TLS from the first byte")
+    return value
+
+
+def _brokers(value: str) -> str:
+    for server in value.split(","):
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5}", server.strip()):
+            raise ValueError("must look like host:9092,host:9092")
+    return ",".join(server.strip() for server in value.split(","))
+
+
+def _own_secret(value: str) -> str:
+    if value.lower() in SAMPLE_SECRETS:
+        raise ValueError("is a sample value; make one with `openssl rand -hex 32`")
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The settings all services share; a service's own are added by subclassing, with `env_prefix="CAPTURE_"`.
+
+    Each may also be given as `<NAME>_FILE`, the path of a file holding the value, as container secrets are mounted.
+    """
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Values that hold passwords are kept out of repr, so that a traceback or a debug line cannot leak them.
+    database_url: Annotated[str, AfterValidator(_database_address)] = Field(validation_alias="DATABASE_URL", repr=False)
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_brokers)] | None = Field(
+        None, validation_alias="KAFKA_BOOTSTRAP_SERVERS"
+    )
+    smtp_url: Annotated[str, AfterValidator(_mail_address)] | None = Field(
+        None, validation_alias="SMTP_URL", repr=False
+    )
+    api_key: Annotated[str, AfterValidator(_own_secret)] = Field(validation_alias="LEADLINE_API_KEY", repr=False)
+    given_secret: Annotated[str, AfterValidator(_own_secret)] | None = Field(
+        None, validation_alias="LEADLINE_SECRET", repr=False
+    )
+    timezone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="LEADLINE_TIMEZONE")
+    currency: str = Field("EUR", validation_alias="LEADLINE_CURRENCY", pattern=r"^[A-Z]{3}$")
+    public_url: WebAddress = Field("http://127.0.0.1", validation_alias="LEADLINE_PUBLIC_URL")
+    data_dir: Path = Field(Path(".leadline"), validation_alias="LEADLINE_DATA_DIR")
+    host: str = Field("127.0.0.1", validation_alias="LEADLINE_HOST")
+
+    capture_port: Port = Field(8001, validation_alias="CAPTURE_PORT")
+    scoring_port: Port = Field(8002, validation_alias="SCORING_PORT")
+    nurture_port: Port = Field(8003, validation_alias="NURTURE_PORT")
+    handover_port: Port = Field(8004, validation_alias="HANDOVER_PORT")
+    insights_port: Port = Field(8005, validation_alias="INSIGHTS_PORT")
+
+    capture_public_url: WebAddress | None = Field(None, validation_alias="CAPTURE_PUBLIC_URL")
+    scoring_public_url: WebAddress | None = Field(None, validation_alias="SCORING_PUBLIC_URL")
+    nurture_public_url: WebAddress | None = Field(None, validation_alias="NURTURE_PUBLIC_URL")
+    handover_public_url: WebAddress | None = Field(None, validation_alias="HANDOVER_PUBLIC_URL")
+    insights_public_url: WebAddress | None = Field(None, validation_alias="INSIGHTS_PUBLIC_URL")
+
+    @property
+    def secret(self) -> bytes:
+        """32 bytes that sign links and blind suppressed addresses.
+
+        Without LEADLINE_SECRET they follow from the operator's key, so set it before that key is ever changed: links
+        in mails already sent, and the suppression list, hang on it.
+        """
+        if self.given_secret:
+            return hashlib.sha256(self.given_secret.encode()).digest()
+        return hmac.digest(self.api_key.encode(), b"leadline secret", "sha256")
+
+    def port_of(self, service: str) -> int:
+        """`port_of("scoring")` is 8002 unless SCORING_PORT says otherwise."""
+        port: int = getattr(self, f"{service}_port")
+        return port
+
+    def public_url_of(self, service: str) -> str:
+        """Where the outside finds a service, without a slash at the end.
+
+        `<NAME>_PUBLIC_URL` when given (as behind a proxy), else the host of LEADLINE_PUBLIC_URL and the service's port:
+        `http://127.0.0.1:8001` for capture.
+        """
+        own: str | None = getattr(self, f"{service}_public_url")
+        if own:
+            return own
+        installation = urlsplit(self.public_url)
+        host = f"[{installation.hostname}]" if ":" in (installation.hostname or "") else installation.hostname
+        return f"{installation.scheme}://{host}:{self.port_of(service)}"
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process; BadSettings names every variable that is missing or wrong."""
+        try:
+            return cls()  # pyright: ignore[reportCallIssue] - the values come from the environment
+        except ValidationError as error:
+            lines = [f"  {cls._variable(str(e['loc'][0]))}: {_reason(e['type'], e['msg'])}" for e in error.errors()]
+            raise BadSettings("Cannot start, these settings need attention:\n" + "\n".join(lines)) from None
+
+    @classmethod
+    def _variable(cls, place: str) -> str:
+        field = cls.model_fields.get(place)
+        if field is None:
+            return place
+        return str(field.validation_alias or f"{cls.model_config.get('env_prefix', '')}{place}".upper())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _EnvironmentOrFile(settings_cls)
+
+
+class _EnvironmentOrFile(EnvSettingsSource):
+    """The environment, where `NAME_FILE` stands for the content of the file it points at."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        name = str(field.validation_alias or f"{self.env_prefix}{field_name}").upper()
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            return value, key, is_complex
+        if value is not None:
+            raise BadSettings(f"Cannot start: {name} and {name}_FILE are both set; keep one")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), key, is_complex
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(f"Cannot start: {name}_FILE cannot be read ({type(error).__name__})") from None
+
+
+def _reason(kind: str, message: str) -> str:
+    return "is not set" if kind == "missing" else message.removeprefix("Value error, ")
