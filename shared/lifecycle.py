@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum, auto
 from typing import Literal
 
+from shared.errors import Refused
 from shared.reasons import (
     DEFAULT_HOLD,
     DISQUALIFY_REASONS,
@@ -129,23 +130,23 @@ _BY_WAY_OF: Mapping[tuple[Stage, Stage], tuple[Stage, Reason]] = {
 """The stage that one command passes through, both ends of it with one owner, and the reason for that stop."""
 
 
-class StageRefused(Exception):
-    """A lead may not be moved as asked."""
-
-
-class IllegalMove(StageRefused):
+class IllegalMove(Refused):
     """The graph has no such edge, or not for this reason."""
+
+    title = "No such move"
 
     def __init__(self, frm: Stage | None, to: Stage, reason: str | None = None) -> None:
         because = f" because of {reason}" if reason else ""
-        super().__init__(f"a lead cannot go from {frm or 'nowhere'} to {to}{because}")
+        super().__init__(f"A lead cannot go from {frm or 'nowhere'} to {to}{because}.")
 
 
-class NotOwner(StageRefused):
-    """Another service owns the lead now; `owner` names it."""
+class NotOwner(Refused):
+    """Another service owns the lead now; `owner` names it, also in the answer."""
+
+    title = "Not ours to move"
 
     def __init__(self, owner: str) -> None:
-        super().__init__(f"only {owner} may move this lead now")
+        super().__init__(f"Only {owner} may move this lead now.", owner=owner)
         self.owner = owner
 
 
