@@ -62,7 +62,7 @@ stages = st.sampled_from(list(Stage))
 living = st.sampled_from(LIVING)
 services = st.sampled_from(SERVICES)
 # Cores are shared with other tests: a slow example is no fault of the graph.
-unhurried = settings(deadline=None)
+unhurried = settings(deadline=None, max_examples=60)
 
 reasons = st.sampled_from(list(Reason))
 cycles = st.integers(min_value=1, max_value=9)
@@ -415,7 +415,7 @@ def forgotten_purchases(world: World) -> list[Fact]:
     return [fact for fact in world.facts if fact.kind == "purchase" and fact.id not in answered]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     random=st.randoms(use_true_random=False),
     steps=st.integers(min_value=1, max_value=120),
