@@ -37,7 +37,7 @@ _PHONE = re.compile(
 )
 
 
-class NotAContactPoint(ValueError):  # noqa: N818 - it is named for what the text is
+class NotAContactPoint(ValueError):
     """The text reaches nobody; `reason` says why, in words for the person who typed it."""
 
     def __init__(self, reason: str) -> None:
