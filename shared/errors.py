@@ -5,9 +5,7 @@
     ├── Refused         understood; the answer is  404, 409, ...  handled: recorded, never retried
     │   │               no
     │   ├── NotFound                               404
-    │   ├── Unauthorised                           401
-    │   ├── Forbidden                              403
-    │   └── TooLarge                               413
+    │   └── Unauthorised                           401
     └── Unavailable     ask again later            503 + Retry-After   back off, keep the position
 
 Anything else that is raised is a bug: 500, loudly. The docstring of a class is its message when none is given.
@@ -21,7 +19,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 
-class Problem(Exception):  # noqa: N818 - these are words of the language, read as `raise Refused(...)`
+class Problem(Exception):
     """Something went wrong."""
 
     status: int = 500
@@ -70,20 +68,6 @@ class Unauthorised(Refused):
 
     status = 401
     title = "Unauthorised"
-
-
-class Forbidden(Refused):
-    """This key does not open this."""
-
-    status = 403
-    title = "Forbidden"
-
-
-class TooLarge(Refused):
-    """The body is larger than is taken here."""
-
-    status = 413
-    title = "Body too large"
 
 
 class Unavailable(Problem):

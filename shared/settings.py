@@ -8,7 +8,6 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -24,33 +23,13 @@ class BadSettings(SystemExit):
     """A value is missing or wrong. Uncaught, it ends the process with code 1 and names each variable on stderr."""
 
 
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must look like https://leads.example.com")
-    return value.rstrip("/")
+def _like(pattern: str, example: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must look like {example}")
+        return value
 
-
-def _database_address(value: str) -> str:
-    """`postgres://` and SQLAlchemy's `postgresql+asyncpg://` mean the same server; inside there is one spelling."""
-    scheme, separator, rest = value.partition("://")
-    if not separator or scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
-        raise ValueError("must look like postgresql://user:password@host:5432/database")
-    return f"postgresql://{rest}"
-
-
-def _mail_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise ValueError("must look like smtp://user:password@host:587, or smtps:// for TLS from the first byte")
-    return value
-
-
-def _brokers(value: str) -> str:
-    for server in value.split(","):
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5}", server.strip()):
-            raise ValueError("must look like host:9092,host:9092")
-    return ",".join(server.strip() for server in value.split(","))
+    return AfterValidator(check)
 
 
 def _own_secret(value: str) -> str:
@@ -59,7 +38,18 @@ def _own_secret(value: str) -> str:
     return value
 
 
-WebAddress = Annotated[str, AfterValidator(_web_address)]
+WebAddress = Annotated[
+    str, _like(r"https?://[^/?#\s]+(/[^?#\s]*)?", "https://leads.example.com"), AfterValidator(lambda a: a.rstrip("/"))
+]
+DatabaseAddress = Annotated[
+    str,
+    _like(r"postgres(ql)?(\+asyncpg)?://\S+", "postgresql://user:password@host:5432/database"),
+    # SQLAlchemy's spelling and the short one mean the same server; inside there is one.
+    AfterValidator(lambda address: "postgresql://" + address.partition("://")[2]),
+]
+MailAddress = Annotated[str, _like(r"smtps?://[^/?#\s]+/?", "smtp://user:password@host:587, or smtps:// for TLS")]
+Brokers = Annotated[str, _like(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", "host:9092,host:9092")]
+Secret = Annotated[str, AfterValidator(_own_secret)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -74,17 +64,11 @@ class Settings(BaseSettings):
     )
 
     # Values that hold passwords are kept out of repr, so that a traceback or a debug line cannot leak them.
-    database_url: Annotated[str, AfterValidator(_database_address)] = Field(validation_alias="DATABASE_URL", repr=False)
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_brokers)] | None = Field(
-        None, validation_alias="KAFKA_BOOTSTRAP_SERVERS"
-    )
-    smtp_url: Annotated[str, AfterValidator(_mail_address)] | None = Field(
-        None, validation_alias="SMTP_URL", repr=False
-    )
-    api_key: Annotated[str, AfterValidator(_own_secret)] = Field(validation_alias="LEADLINE_API_KEY", repr=False)
-    given_secret: Annotated[str, AfterValidator(_own_secret)] | None = Field(
-        None, validation_alias="LEADLINE_SECRET", repr=False
-    )
+    database_url: DatabaseAddress = Field(validation_alias="DATABASE_URL", repr=False)
+    kafka_bootstrap_servers: Brokers | None = Field(None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    smtp_url: MailAddress | None = Field(None, validation_alias="SMTP_URL", repr=False)
+    api_key: Secret = Field(validation_alias="LEADLINE_API_KEY", repr=False)
+    given_secret: Secret | None = Field(None, validation_alias="LEADLINE_SECRET", repr=False)
     timezone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="LEADLINE_TIMEZONE")
     currency: str = Field("EUR", validation_alias="LEADLINE_CURRENCY", pattern=r"^[A-Z]{3}$")
     public_url: WebAddress = Field("http://127.0.0.1", validation_alias="LEADLINE_PUBLIC_URL")
@@ -128,9 +112,9 @@ class Settings(BaseSettings):
         own: str | None = getattr(self, f"{service}_public_url")
         if own:
             return own
-        installation = urlsplit(self.public_url)
-        host = f"[{installation.hostname}]" if ":" in (installation.hostname or "") else installation.hostname
-        return f"{installation.scheme}://{host}:{self.port_of(service)}"
+        scheme, _, rest = self.public_url.partition("://")
+        host = re.sub(r":\d+$", "", rest.partition("/")[0])
+        return f"{scheme}://{host}:{self.port_of(service)}"
 
     @classmethod
     def load(cls) -> Self:

@@ -1,0 +1,231 @@
+"""What every service is over HTTP: errors as problem documents, bounded bodies, traces, figures, and how it feels.
+
+All middleware is plain ASGI: BaseHTTPMiddleware runs the route in a task of its own, and a caller that hangs up then
+cancels it in the middle of a database call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPMethod
+from pathlib import Path
+from time import perf_counter
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from shared import metrics
+from shared.bodies import BodyCap
+from shared.clock import uuid7
+from shared.errors import Problem
+from shared.pages import CONTENT_SECURITY_POLICY
+from shared.problems import MEDIA_TYPE, answer, answer_to, is_outage, problem
+from shared.security import hash_key
+from shared.trace import traced
+
+log = structlog.get_logger()
+
+Ready = Callable[[], Awaitable[object]]
+"""Raises when its part is not ready; what it returns does not matter."""
+
+READY_SECONDS = 1.0
+API_PAGE = Path(__file__).parent / "pages" / "api"
+
+_METHODS = frozenset(HTTPMethod)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PAGE_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # Signed links must not leave in a Referer. Not `no-referrer`: browsers then post forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+# Swagger UI writes styles into the page.
+API_PAGE_POLICY = CONTENT_SECURITY_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+
+def build_app(
+    service: str,
+    routers: Sequence[APIRouter] = (),
+    *,
+    operator_key: str,
+    routes: Sequence[BaseRoute] = (),
+    lifespan: Lifespan[FastAPI] | None = None,
+    ready: Mapping[str, Ready] | None = None,
+    body_bytes: Mapping[str, int] | None = None,
+    middleware: Sequence[Middleware] = (),
+    version: str = "1",
+) -> FastAPI:
+    """The app of a service.
+
+    `routes` are plain Starlette routes and mounts, for hot paths and pages; their errors are said in the same way.
+    `body_bytes` raises the cap of 64 kB for exact paths, up to 1 MB: `{"/v1/activities": 1_000_000}`.
+    `ready` names the parts that /readyz asks, each a coroutine function that raises when it is not.
+    `middleware` runs inside the error answers and outside the body cap: the place of `SiteCors`.
+    """
+    app = FastAPI(
+        title=f"Leadline {service}",
+        version=version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Edge, service=service),
+            Middleware(Errors),
+            *middleware,
+            # Once more, so that the answers to errors of the routes pass through `middleware` like any other.
+            Middleware(Errors),
+            Middleware(BodyCap, per_path=body_bytes or {}),
+        ],
+        exception_handlers=dict.fromkeys((HTTPException, RequestValidationError, Problem), answer),
+        responses={"default": {"description": "A problem document (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.operator_key_hash = hash_key(operator_key)
+    for router in routers:
+        app.include_router(router)
+    app.router.routes.extend([*routes, *_own_routes(app, ready or {})])
+    return app
+
+
+def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
+    """uvicorn set up to say nothing of a visitor in its logs and to finish within 5 s when told to stop."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws="none",
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=16 * 1024,
+        )
+    )
+
+
+def route_template(scope: Scope) -> str:
+    """`/v1/leads/{lead_id}`, whatever the id was; `(none)` where no route was found."""
+    # FastAPI keeps the template of an included router's route beside the route, which does not know its prefix.
+    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    template: str | None = getattr(found, "path_format", None)
+    return template or "(none)"
+
+
+class Edge:
+    """Outermost: gives every request an id and a place in a trace, every answer its headers, and counts both."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        started = perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _mark(MutableHeaders(scope=message), request_id)
+                self._observe(scope, message["status"], perf_counter() - started)
+            await send(message)
+
+        with traced(headers.get("traceparent")), structlog.contextvars.bound_contextvars(request_id=request_id):
+            return await self._app(scope, receive, send_marked)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.HTTP_SECONDS.labels(self._service, method, route_template(scope), str(status)).observe(seconds)
+
+
+def _mark(headers: MutableHeaders, request_id: str) -> None:
+    headers["X-Request-Id"] = request_id
+    for name, value in _PAGE_HEADERS.items():
+        headers.setdefault(name, value)
+    # A file with a tag may be kept if it is asked about; an answer about a person may not be kept at all.
+    headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
+
+
+class Errors:
+    """Answers what nobody else did. A bug is logged with its place and told to the caller as 500, no more."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            if is_outage(error):
+                log.warning("request met an outage", route=route_template(scope), error=error)
+            elif not isinstance(error, Problem):
+                log.exception("request failed", route=route_template(scope))
+            await answer_to(error)(scope, receive, send)
+
+
+def _own_routes(app: FastAPI, ready: Mapping[str, Ready]) -> list[BaseRoute]:
+    async def livez(_request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def readyz(_request: Request) -> Response:
+        states = dict(zip(ready, await asyncio.gather(*map(_state_of, ready.values())), strict=True))
+        missing = [name for name, state in states.items() if state != "ready"]
+        if missing:
+            return problem(503, detail=f"Not ready: {', '.join(missing)}.", headers={"Retry-After": "1"}, parts=states)
+        return JSONResponse({"ready": True, "parts": states})
+
+    async def figures(_request: Request) -> Response:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def docs(_request: Request) -> Response:
+        return FileResponse(API_PAGE / "index.html", headers={"Content-Security-Policy": API_PAGE_POLICY})
+
+    return [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", figures),
+        Route("/docs", docs),
+        Mount("/docs", StaticFiles(directory=API_PAGE)),
+    ]
+
+
+async def _state_of(part: Ready) -> str:
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await part()
+    except Problem as error:
+        return error.detail
+    except Exception as error:
+        # The kind only: messages of drivers hold hosts and users, and /readyz asks for no key.
+        return type(error).__name__
+    return "ready"
