@@ -1,0 +1,1 @@
+"""Two ways to carry a speaker's log to its hearers: read it in place (`postgres`), or through Kafka (`kafka`)."""

@@ -1,0 +1,77 @@
+"""Said by nurture: where a lead is in a journey, and what became of each touch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shared.events.envelope import Event
+from shared.events.topics import Topic
+
+
+class Enrolled(Event, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.enrolled.v1"
+
+    journey: str
+    journey_version: int = 1
+    cycle: int = 1
+
+
+class _Touch(Event, frozen=True, kw_only=True):
+    journey: str
+    step: str
+    channel: str = "email"
+    touch_id: str = ""
+    reason: str = ""
+
+
+class Sent(_Touch, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.sent.v1"
+
+
+class Deferred(_Touch, frozen=True, kw_only=True):
+    """A touch was not sent now; `reason` says why, `until` (RFC 3339) when it is tried again, empty for never."""
+
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.deferred.v1"
+
+    until: str = ""
+
+
+class Opened(_Touch, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.opened.v1"
+
+
+class Clicked(_Touch, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.clicked.v1"
+
+    link: str = ""
+
+
+class Bounced(_Touch, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.bounced.v1"
+
+    permanent: bool = True
+
+
+class Unsubscribed(Event, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.unsubscribed.v1"
+
+    purpose: str = "marketing_email"
+    journey: str = ""
+    step: str = ""
+    by: str = "link"
+
+
+class Exited(Event, frozen=True, kw_only=True):
+    topic: ClassVar[Topic] = Topic.NURTURE
+    type: ClassVar[str] = "io.leadline.nurture.exited.v1"
+
+    journey: str
+    reason: str
+    cycle: int = 1

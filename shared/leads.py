@@ -1,0 +1,426 @@
+"""A service's leads, and work on some of them: lock, load, decide in memory, save, and say what happened last.
+
+Events, commands of the API and timers all go through `Leads.work`, so one order of steps holds for all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from shared import lifecycle, log
+from shared.clock import Clock, uuid7
+from shared.errors import NotFound
+from shared.events.capture import CardChanged, CardErased
+from shared.events.envelope import Actor, Attributes, Envelope, Event
+from shared.events.privacy import ErasureDone
+from shared.events.stage import StageChanged, TopReason
+from shared.events.topics import COUNTED, SPEAKERS, Topic, lane_of
+from shared.lifecycle import Stage
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from shared.database import Connection, Database
+
+S = TypeVar("S")
+
+_COUNT_COLUMNS = {topic: f"{topic.word}_seq" for topic in COUNTED}
+
+
+@dataclasses.dataclass(slots=True)
+class Standing:
+    """What a service knows of a lead for certain.
+
+    `heard` is the last seq per counted topic, `said` the last seq on the service's own. `held`: events wait for this
+    lead; `blocked`: one of them failed, so everything behind it waits.
+    """
+
+    lead_id: UUID
+    stage: Stage | None = None
+    cycle: int = 0
+    stage_seq: int = 0
+    stage_before: Stage | None = None
+    card_version: int = 0
+    heard: dict[Topic, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    said: int = 0
+    site: str = ""
+    product: str = ""
+    test: bool = False
+    erased: bool = False
+    held: bool = False
+    blocked: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class Cause:
+    """What makes a service act on a lead: the event, the command or the timer behind it."""
+
+    time: datetime
+    history: bool = False
+    trace: str = ""
+    event_id: str = ""
+    actor: Actor = dataclasses.field(default_factory=lambda: Actor("service"))
+
+    @staticmethod
+    def of(envelope: Envelope[Event], now: datetime) -> Cause:
+        """What history brings about happened in history; what is caused now happens now."""
+        attributes = envelope.attributes
+        return Cause(
+            time=attributes.time if attributes.history else now,
+            history=attributes.history,
+            trace=attributes.traceparent,
+            event_id=str(envelope.id),
+        )
+
+
+class Lead(Generic[S]):
+    """One lead in a piece of work: `state` is the service's own, all else is plumbing. Changes are kept in memory."""
+
+    def __init__(self, leads: Leads[S], standing: Standing, state: S, cause: Cause, now: datetime) -> None:
+        self.standing = standing
+        self.state = state
+        self.cause = cause
+        self.timers: dict[str, datetime] = {}
+        self.saying: list[Envelope[Event]] = []
+        self.erasing: str | None = None
+        self._service = leads.service
+        self._own_topic = leads.own_topic
+        self._publishes = leads.publishes
+        self._now = now
+
+    @property
+    def lead_id(self) -> UUID:
+        return self.standing.lead_id
+
+    @property
+    def mine(self) -> bool:
+        """Whether this service owns the lead's stage and may move it."""
+        standing = self.standing
+        return lifecycle.owner(standing.stage, standing.stage_before) == self._service
+
+    def begin(self, cause: Cause, now: datetime) -> None:
+        """What follows is said because of `cause`, recorded `now`."""
+        self.cause = cause
+        self._now = now
+
+    def say(self, data: Event, *, time: datetime | None = None) -> Envelope[Event]:
+        """Say a fact of this lead; it is appended to the log as the work ends."""
+        if type(data) not in self._publishes:
+            raise TypeError(f"{self._service} does not say {type(data).__name__}: declare it in `publishes`")
+        standing = self.standing
+        cause = self.cause
+        envelope = Envelope(
+            id=uuid7(),
+            lead_id=self.lead_id,
+            seq=self._number(data),
+            attributes=Attributes(
+                source=f"/leadline/{self._service}",
+                time=time or cause.time,
+                recordedtime=self._now,
+                site=standing.site,
+                product=standing.product,
+                test=standing.test,
+                history=cause.history,
+                actorkind=cause.actor.kind,
+                actorid=cause.actor.id,
+                cardversion=standing.card_version,
+                traceparent=cause.trace,
+                causationid=data.erasure_id if isinstance(data, CardErased) else cause.event_id,
+            ),
+            data=data,
+        )
+        self.saying.append(envelope)
+        return envelope
+
+    def _number(self, data: Event) -> int:
+        topic = type(data).topic
+        if topic is Topic.CARD:
+            return self.standing.card_version
+        if topic is Topic.STAGE:
+            return self.standing.stage_seq
+        if topic is not self._own_topic:
+            return 0
+        self.standing.said += 1
+        return self.standing.said
+
+    def move(
+        self,
+        to: Stage,
+        reason: str,
+        *,
+        time: datetime | None = None,
+        rule: str = "",
+        rule_version: int = 0,
+        score: float | None = None,
+        temperature: str = "",
+        top_reasons: Sequence[TopReason] = (),
+        asked_for: str = "",
+        value: str = "",
+        currency: str = "",
+    ) -> None:
+        """Move the lead on, through the stage between where the graph asks for one, and say so.
+
+        Raises `lifecycle.NotOwner` and `lifecycle.IllegalMove`.
+        """
+        standing = self.standing
+        steps = [lifecycle.first(to, reason)] if standing.stage is None else self._steps(standing.stage, to, reason)
+        for step in steps:
+            standing.stage_before, standing.stage = standing.stage, step.to
+            standing.cycle = step.cycle
+            standing.stage_seq += 1
+            self.say(
+                StageChanged(
+                    from_=step.frm,
+                    to=step.to,
+                    seq=standing.stage_seq,
+                    cycle=step.cycle,
+                    reason=step.reason,
+                    rule=rule,
+                    rule_version=rule_version,
+                    score=score,
+                    temperature=temperature,
+                    top_reasons=list(top_reasons),
+                    actor=self.cause.actor,
+                    product=standing.product,
+                    asked_for=asked_for,
+                    value=value,
+                    currency=currency,
+                ),
+                time=time,
+            )
+
+    def _steps(self, stage: Stage, to: Stage, reason: str) -> list[lifecycle.StageChange]:
+        standing = self.standing
+        if stage is Stage.merged:
+            return [lifecycle.move(stage, standing.cycle, to, reason, self._service, before=standing.stage_before)]
+        return lifecycle.walk(stage, standing.cycle, to, reason, self._service)
+
+    def adopt(self, event: Envelope[Event]) -> None:
+        """Take over what an event says of the lead's standing: its number, the stage, the card's version."""
+        standing, data = self.standing, event.data
+        if isinstance(data, StageChanged):
+            standing.stage_before, standing.stage = standing.stage, Stage(data.to)
+            standing.cycle, standing.stage_seq = data.cycle, event.seq
+        elif isinstance(data, CardChanged):
+            standing.card_version = event.seq
+        elif event.topic in standing.heard:
+            standing.heard[event.topic] = event.seq
+        attributes = event.attributes
+        standing.site = attributes.site or standing.site
+        standing.product = attributes.product or standing.product
+        standing.test = attributes.test or standing.test
+
+
+class Repository(Protocol[S]):
+    """How a service's own part of a lead is loaded and kept; each method is a fixed number of statements."""
+
+    async def load(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, S]:
+        """The state of each lead, a fresh one for those not known yet. The leads are locked already."""
+        ...
+
+    async def save(self, connection: Connection, leads: Sequence[Lead[S]]) -> None: ...
+
+    async def erase(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
+        """Remove all that is held of these leads; answers how many rows went, by lead and table."""
+        ...
+
+
+@dataclasses.dataclass(slots=True)
+class Work(Generic[S]):
+    """Some leads, locked and loaded, in an open transaction."""
+
+    connection: Connection
+    now: datetime
+    leads: dict[UUID, Lead[S]]
+    timers_before: dict[UUID, dict[str, datetime]]
+
+    def lead(self, lead_id: UUID) -> Lead[S]:
+        """Raises `NotFound` when this service does not know the lead, or has erased it."""
+        lead = self.leads.get(lead_id)
+        if lead is None or lead.standing.erased:
+            raise NotFound("no such lead")
+        return lead
+
+
+class Leads(Generic[S]):
+    """The leads of one service."""
+
+    def __init__(
+        self,
+        service: str,
+        database: Database,
+        repository: Repository[S],
+        clock: Clock,
+        publishes: frozenset[type[Event]],
+    ) -> None:
+        self.service = service
+        self.publishes = publishes | {ErasureDone}
+        self.database = database
+        self.repository = repository
+        self.clock = clock
+        own = [topic for topic in COUNTED if SPEAKERS[topic] == frozenset({service})]
+        self.own_topic = own[0] if own else None
+
+    @asynccontextmanager
+    async def work(
+        self, lead_ids: Iterable[UUID], *, cause: Cause | None = None, create: bool = False
+    ) -> AsyncGenerator[Work[S]]:
+        """One transaction on these leads: they are locked in order, loaded, and saved when the block ends well.
+
+        Unknown leads are left out, or with `create` begun.
+        """
+        async with self.database.transaction() as connection:
+            now = self.clock.now()
+            work = await self.open(connection, lead_ids, cause or Cause(time=now), now, create=create)
+            yield work
+            await self.save(work)
+
+    async def open(
+        self, connection: Connection, lead_ids: Iterable[UUID], cause: Cause, now: datetime, *, create: bool
+    ) -> Work[S]:
+        wanted = sorted(set(lead_ids))
+        if create:
+            await connection.execute(
+                f"INSERT INTO {self.service}.standing (lead_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING",
+                wanted,
+            )
+        # A statement of its own after the insert: rows another transaction has just committed are seen and locked.
+        rows = await connection.fetch(
+            f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE",
+            wanted,
+        )
+        work: Work[S] = Work(connection, now, {}, {})
+        await self._load(work, [_standing(row) for row in rows], cause)
+        return work
+
+    async def reload(self, work: Work[S], lead_id: UUID, cause: Cause) -> Lead[S]:
+        """The lead as it was when the work began: nothing of it is saved before the work ends."""
+        row = await work.connection.fetchrow(
+            f"SELECT * FROM {self.service}.standing WHERE lead_id = $1",
+            lead_id,
+        )
+        assert row is not None
+        await self._load(work, [_standing(row)], cause)
+        return work.leads[lead_id]
+
+    async def _load(self, work: Work[S], standings: Sequence[Standing], cause: Cause) -> None:
+        known = [standing.lead_id for standing in standings]
+        if not known:
+            return
+        states = await self.repository.load(work.connection, known)
+        for standing in standings:
+            lead = Lead(self, standing, states[standing.lead_id], cause, work.now)
+            work.leads[standing.lead_id] = lead
+            work.timers_before[standing.lead_id] = {}
+        timers = await work.connection.fetch(
+            f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)",
+            known,
+        )
+        for row in timers:
+            work.leads[row["lead_id"]].timers[row["name"]] = row["due_at"]
+            work.timers_before[row["lead_id"]][row["name"]] = row["due_at"]
+
+    async def save(self, work: Work[S]) -> None:
+        """Write what changed; the events go last, so that their lanes are locked as shortly as can be."""
+        leads = list(work.leads.values())
+        await self._erase(work.connection, [lead for lead in leads if lead.erasing is not None])
+        living = [lead for lead in leads if not lead.standing.erased]
+        if living:
+            await self.repository.save(work.connection, living)
+        await self._save_timers(work)
+        await self._save_standings(work.connection, [lead.standing for lead in leads])
+        await log.append(work.connection, self.service, [said for lead in leads for said in lead.saying])
+
+    async def _erase(self, connection: Connection, leads: Sequence[Lead[S]]) -> None:
+        if not leads:
+            return
+        ids = [lead.lead_id for lead in leads]
+        removed = await self.repository.erase(connection, ids)
+        await connection.execute(f"DELETE FROM {self.service}.held WHERE lead_id = ANY($1)", ids)
+        for lead in leads:
+            lead.timers.clear()
+            lead.standing.erased, lead.standing.held, lead.standing.blocked = True, False, False
+            lead.say(
+                ErasureDone(
+                    erasure_id=lead.erasing or "", service=self.service, removed=dict(removed.get(lead.lead_id, {}))
+                )
+            )
+
+    async def _save_timers(self, work: Work[S]) -> None:
+        gone = [(lead.lead_id, name) for lead, name in self._timers(work, gone=True)]
+        if gone:
+            await work.connection.execute(
+                f"""DELETE FROM {self.service}.timer t USING unnest($1::uuid[], $2::text[]) AS g(lead_id, name)
+                    WHERE t.lead_id = g.lead_id AND t.name = g.name""",
+                [lead_id for lead_id, _ in gone],
+                [name for _, name in gone],
+            )
+        due = [(lead.lead_id, name, lead.timers[name]) for lead, name in self._timers(work, gone=False)]
+        if due:
+            await work.connection.execute(
+                f"""INSERT INTO {self.service}.timer (lead_id, name, lane, due_at)
+                    SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::timestamptz[])
+                    ON CONFLICT (lead_id, name) DO UPDATE SET due_at = excluded.due_at""",
+                [lead_id for lead_id, _, _ in due],
+                [name for _, name, _ in due],
+                [lane_of(lead_id) for lead_id, _, _ in due],
+                [due_at for _, _, due_at in due],
+            )
+
+    def _timers(self, work: Work[S], *, gone: bool) -> Iterable[tuple[Lead[S], str]]:
+        for lead in work.leads.values():
+            before = work.timers_before[lead.lead_id]
+            if gone:
+                yield from ((lead, name) for name in before if name not in lead.timers)
+            else:
+                yield from ((lead, name) for name, due_at in lead.timers.items() if before.get(name) != due_at)
+
+    async def _save_standings(self, connection: Connection, standings: Sequence[Standing]) -> None:
+        columns = [
+            ("lead_id", "uuid", [s.lead_id for s in standings]),
+            ("stage", "text", [s.stage or "" for s in standings]),
+            ("cycle", "int", [s.cycle for s in standings]),
+            ("stage_seq", "bigint", [s.stage_seq for s in standings]),
+            ("stage_before", "text", [s.stage_before or "" for s in standings]),
+            ("card_version", "bigint", [s.card_version for s in standings]),
+            *((column, "bigint", [s.heard[topic] for s in standings]) for topic, column in _COUNT_COLUMNS.items()),
+            ("said_seq", "bigint", [s.said for s in standings]),
+            ("site", "text", [s.site for s in standings]),
+            ("product", "text", [s.product for s in standings]),
+            ("test", "bool", [s.test for s in standings]),
+            ("erased", "bool", [s.erased for s in standings]),
+            ("held", "bool", [s.held for s in standings]),
+            ("blocked", "bool", [s.blocked for s in standings]),
+        ]
+        names = ", ".join(name for name, _, _ in columns)
+        arrays = ", ".join(f"${place}::{kind}[]" for place, (_, kind, _) in enumerate(columns, start=1))
+        sets = ", ".join(f"{name} = new.{name}" for name, _, _ in columns[1:])
+        await connection.execute(
+            f"""UPDATE {self.service}.standing old SET {sets} FROM unnest({arrays}) AS new({names})
+                WHERE old.lead_id = new.lead_id""",
+            *(values for _, _, values in columns),
+        )
+
+
+def _standing(row: asyncpg.Record) -> Standing:
+    return Standing(
+        lead_id=row["lead_id"],
+        stage=Stage(row["stage"]) if row["stage"] else None,
+        cycle=row["cycle"],
+        stage_seq=row["stage_seq"],
+        stage_before=Stage(row["stage_before"]) if row["stage_before"] else None,
+        card_version=row["card_version"],
+        heard={topic: row[column] for topic, column in _COUNT_COLUMNS.items()},
+        said=row["said_seq"],
+        site=row["site"],
+        product=row["product"],
+        test=row["test"],
+        erased=row["erased"],
+        held=row["held"],
+        blocked=row["blocked"],
+    )

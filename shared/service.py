@@ -1,0 +1,231 @@
+"""A service is declared once: what it hears, says, times and serves. The declaration is the wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from starlette.routing import BaseRoute
+
+from shared import log
+from shared.bus.progress import Progress
+from shared.clock import Clock, SystemClock
+from shared.consumer import Consumer, Handler
+from shared.database import Database, is_transient
+from shared.errors import Unavailable
+from shared.events.envelope import Event
+from shared.leads import Leads, Repository
+from shared.migrations import migrate
+from shared.settings import Settings
+from shared.timers import TimerHandler, Timers
+
+S = TypeVar("S")
+
+PARTS = ("api", "consume", "relay")
+TIMER_SECONDS = 0.05
+STUCK_SECONDS = 60
+DAYS_SECONDS = 3600
+
+logger = structlog.get_logger("service")
+
+
+@dataclasses.dataclass(frozen=True)
+class Service(Generic[S]):
+    """One room of Leadline.
+
+    `consumes` maps each event heard to what it does; `timers` each timer's name likewise. `tasks` run beside the
+    consumer (a mailer, say), `serving` beside the API (a writer that groups requests). `extras` turns the runtime's
+    settings into keyword arguments of `shared.web.build_app`.
+    """
+
+    name: str
+    consumes: Mapping[type[Event], Handler[Any]]
+    publishes: tuple[type[Event], ...]
+    repository: Callable[[], Repository[S]]
+    timers: Mapping[str, TimerHandler[Any]] = dataclasses.field(default_factory=dict[str, TimerHandler[Any]])
+    routers: Sequence[APIRouter] = ()
+    routes: Sequence[BaseRoute] = ()
+    tasks: Sequence[Callable[[Runtime[S]], Awaitable[None]]] = ()
+    serving: Sequence[Callable[[Runtime[S]], Awaitable[None]]] = ()
+    settings: type[Settings] = Settings
+    web: Callable[[Runtime[S]], Mapping[str, Any]] = lambda _runtime: {}
+
+
+class Runtime(Generic[S]):
+    """A declared service with its settings, database and leads, ready to run any of its parts."""
+
+    def __init__(self, service: Service[S], settings: Settings, clock: Clock | None = None) -> None:
+        self.service = service
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.database = Database(settings.database_url, name=service.name)
+        self.leads = Leads(service.name, self.database, service.repository(), self.clock, frozenset(service.publishes))
+        self.progress = Progress()
+        self.consumer = Consumer(self.leads, service.consumes)
+        self.timers = Timers(self.leads, service.timers, self.progress.marks)
+        self.prepared = asyncio.Event()
+        self.attached: dict[str, Any] = {}
+        self._relay_ready: Callable[[], bool] = lambda: True
+
+    def app(self, parts: Sequence[str] = PARTS) -> FastAPI:
+        """The service over HTTP. Without the part `api` only health and figures are served."""
+        from shared.web import build_app
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+            app.state.runtime = self
+            async with self.running(parts):
+                yield
+
+        serves = "api" in parts
+        extras = dict(self.service.web(self)) if serves else {}
+        app = build_app(
+            self.service.name,
+            self.service.routers if serves else (),
+            routes=self.service.routes if serves else (),
+            operator_key=self.settings.api_key,
+            lifespan=lifespan,
+            ready=self.readiness(parts),
+            **extras,
+        )
+        app.state.runtime = self
+        return app
+
+    def readiness(self, parts: Sequence[str]) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        async def database() -> None:
+            if not self.prepared.is_set():
+                raise Unavailable("the tables are not ready")
+            async with self.database.connection() as connection:
+                await connection.execute("SELECT 1")
+
+        async def hearing() -> None:
+            if not self.progress.ready:
+                raise Unavailable("not hearing yet")
+
+        async def relay() -> None:
+            if not self._relay_ready():
+                raise Unavailable("not publishing yet")
+
+        checks = {"database": database}
+        if "consume" in parts and self.service.consumes:
+            checks["hearing"] = hearing
+        if "relay" in parts and self.settings.kafka_bootstrap_servers:
+            checks["relay"] = relay
+        return checks
+
+    @asynccontextmanager
+    async def running(self, parts: Sequence[str] = PARTS) -> AsyncGenerator[None]:
+        """Run the background of these parts until the block ends. One that crashes takes the process with it."""
+        running = [asyncio.create_task(self._guarded(work)) for work in self._background(parts)]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await self.database.close()
+
+    def _background(self, parts: Sequence[str]) -> list[Callable[[], Awaitable[None]]]:
+        work: list[Callable[[], Awaitable[None]]] = [self._prepare]
+        if "api" in parts:
+            work += [self._bound(task) for task in self.service.serving]
+        if "consume" in parts:
+            work += [self._hear, self._fire_timers, self._watch]
+            work += [self._bound(task) for task in self.service.tasks]
+        if "relay" in parts and self.settings.kafka_bootstrap_servers:
+            work.append(self._relay)
+        return work
+
+    def _bound(self, task: Callable[[Runtime[S]], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def bound() -> None:
+            await self.prepared.wait()
+            await task(self)
+
+        return bound
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception("crashed", service=self.service.name)
+            stop_hard()
+
+    async def _prepare(self) -> None:
+        """Bring the tables up to date as soon as the database answers, then keep the log's days ahead of time."""
+        pause = 0.2
+        while True:
+            try:
+                if not self.prepared.is_set():
+                    await migrate(self.service.name, self.settings.database_url)
+                async with self.database.transaction() as connection:
+                    await log.ensure_days(connection, self.service.name, SystemClock().now().date())
+                self.prepared.set()
+                await asyncio.sleep(DAYS_SECONDS)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                logger.warning("database_away", service=self.service.name, error=type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 3.0)
+
+    async def _hear(self) -> None:
+        await self.prepared.wait()
+        bootstrap = self.settings.kafka_bootstrap_servers
+        if not self.service.consumes:
+            return
+        if bootstrap:
+            from shared.bus.kafka_hearer import KafkaHearer
+
+            await KafkaHearer(self.service.name, bootstrap, self.consumer, self.progress).run()
+        else:
+            from shared.bus.postgres import PostgresHearer
+
+            await PostgresHearer(self.service.name, self.database, self.consumer, self.progress).run()
+
+    async def _relay(self) -> None:
+        from shared.bus.kafka import KafkaRelay
+
+        await self.prepared.wait()
+        assert self.settings.kafka_bootstrap_servers
+        relay = KafkaRelay(self.service.name, self.database, self.settings.kafka_bootstrap_servers, self.clock)
+        self._relay_ready = lambda: relay.ready
+        await relay.run()
+
+    async def _fire_timers(self) -> None:
+        await self.prepared.wait()
+        while self.service.timers:
+            try:
+                fired = await self.timers.fire()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                fired = 0
+            await asyncio.sleep(0 if fired else TIMER_SECONDS)
+
+    async def _watch(self) -> None:
+        """A client library that hangs says nothing: when nothing moves for a minute, start afresh."""
+        await self.prepared.wait()
+        self.progress.alive()
+        while self.service.consumes:
+            await asyncio.sleep(5)
+            if time.monotonic() - self.progress.moved > STUCK_SECONDS:
+                logger.critical("stuck", service=self.service.name, lag=self.progress.lag)
+                stop_hard()
+
+
+def stop_hard() -> None:
+    """Leave at once; whoever started the process starts it again, and nothing acknowledged is lost by it."""
+    os._exit(1)
+
+
+def runtime_of(request: Request) -> Runtime[Any]:
+    """The runtime behind a request, for dependencies."""
+    runtime: Runtime[Any] = request.app.state.runtime
+    return runtime

@@ -1,0 +1,87 @@
+"""Timers fire when everything recorded before them has been heard, each once, under the lock of their lead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import structlog
+
+from shared import metrics
+from shared.events.envelope import Actor
+from shared.events.topics import lane_of
+from shared.leads import Cause, Lead, Leads, Work
+from shared.trace import Trace
+
+S = TypeVar("S")
+TimerHandler = Callable[[Lead[S], datetime, datetime], None]
+"""Called with the lead, the moment the timer was set for, and now. The timer is gone unless it is set again."""
+
+BATCH = 200
+# A timer whose handler fails is tried again after this long, so that it harms no other.
+FAILED_AGAIN = timedelta(minutes=5)
+
+logger = structlog.get_logger("timers")
+
+
+class Timers(Generic[S]):
+    """Fires the timers of a service's leads, as far as `marks` (lane -> heard until) allows."""
+
+    def __init__(
+        self, leads: Leads[S], handlers: Mapping[str, TimerHandler[Any]], marks: Mapping[int, datetime]
+    ) -> None:
+        self.leads = leads
+        self.handlers = handlers
+        self.marks = marks
+
+    async def fire(self) -> int:
+        """Fire what is due; answers how many leads had something due."""
+        marks = dict(self.marks)
+        if not marks:
+            return 0
+        async with self.leads.database.connection() as connection:
+            rows = await connection.fetch(
+                f"""SELECT DISTINCT lead_id FROM (
+                        SELECT t.lead_id, t.due_at FROM {self.leads.service}.timer t
+                        JOIN unnest($1::smallint[], $2::timestamptz[]) AS m(lane, mark) ON m.lane = t.lane
+                        WHERE t.due_at <= m.mark AND t.due_at <= $3 ORDER BY t.due_at LIMIT $4) due""",
+                list(marks), list(marks.values()), max(marks.values()), BATCH,
+            )  # fmt: skip
+        if rows:
+            await self._fire([row["lead_id"] for row in rows], marks)
+        return len(rows)
+
+    async def _fire(self, lead_ids: list[UUID], marks: Mapping[int, datetime]) -> None:
+        cause = Cause(time=self.leads.clock.now(), actor=Actor("timer"), trace=Trace.start().traceparent)
+        async with self.leads.work(lead_ids, cause=cause) as work:
+            for lead_id in list(work.leads):
+                await self._fire_lead(work, lead_id, marks)
+
+    async def _fire_lead(self, work: Work[S], lead_id: UUID, marks: Mapping[int, datetime]) -> None:
+        """The lock is held now: only what is still due counts, whoever looked at the table before."""
+        failed: set[str] = set()
+        while True:
+            lead = work.leads[lead_id]
+            mark = marks[lane_of(lead_id)]
+            due = sorted((at, name) for name, at in lead.timers.items() if at <= mark)
+            failing = ""
+            for at, name in due:
+                if name in failed:
+                    lead.timers[name] = work.now + FAILED_AGAIN
+                    continue
+                del lead.timers[name]
+                lead.cause.actor = Actor("timer", name)
+                try:
+                    self.handlers[name](lead, at, work.now)
+                except Exception as error:
+                    logger.exception("timer_failed", timer=name, lead=str(lead_id), error=type(error).__name__)
+                    failing = name
+                    break
+                metrics.TIMERS_FIRED.labels(self.leads.service, name).inc()
+            if not failing:
+                return
+            # Handlers only change memory: begin the lead anew and leave that one timer for later.
+            failed.add(failing)
+            await self.leads.reload(work, lead_id, lead.cause)
