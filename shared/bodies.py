@@ -28,9 +28,9 @@ class BodyCap:
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         declared = headers.get("content-length")
-        if scope["type"] != "http" or (declared is None and "transfer-encoding" not in headers):
+        if declared is None and "transfer-encoding" not in headers:
             return await self._app(scope, receive, send)
         body = _Body(receive, self._per_path.get(scope["path"], self._default))
         if declared is not None and int(declared) > body.cap:

@@ -114,7 +114,7 @@ def _shown(key: str, value: object) -> object:
 
 
 def _redacted(text: str) -> str:
-    return _PHONE.sub("[phone]", _EMAIL.sub("[email]", text))
+    return _PHONE.sub("[phone]", _EMAIL.sub("[email]", text)).strip()
 
 
 def _described(error: BaseException) -> str:

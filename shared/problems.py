@@ -20,6 +20,8 @@ from shared.errors import Malformed, Problem, Unavailable
 MEDIA_TYPE = "application/problem+json"
 MOST_PROBLEMS = 50  # a body of a thousand wrong activities need not come back as a thousand sentences
 
+_MEMBERS = frozenset({"type", "title", "status", "detail", "headers"})
+
 # They share a parent with outages, but no waiting mends a wrong argument or a missing file.
 _BUGS = (ValueError, FileNotFoundError, PermissionError)
 
@@ -63,17 +65,15 @@ async def answer(_request: Request, error: Exception) -> Response:
 
 def is_outage(error: BaseException) -> bool:
     """Whether asking again later may help: the database is away, slow, locked or full, or a deadline has passed."""
-    if type(error).__module__ == "sqlalchemy.exc":
-        if type(error).__name__ == "TimeoutError":  # its pool had none free; not the builtin of that name
-            return True
-        return error.__cause__ is not None and is_outage(error.__cause__)
-    if type(error).__module__.startswith("sqlalchemy.") and error.__cause__ is not None:
-        return is_outage(error.__cause__)
+    if type(error).__module__.startswith("sqlalchemy."):
+        # It wraps what the driver said; its pool with none free has a TimeoutError of its own.
+        pool_is_empty = type(error).__name__ == "TimeoutError"
+        return pool_is_empty or (error.__cause__ is not None and is_outage(error.__cause__))
     return isinstance(error, TRANSIENT) and not isinstance(error, (_BUGS, Problem))
 
 
 def _said(error: Problem) -> Response:
-    extra = dict(error.extra)
+    extra = {name: value for name, value in error.extra.items() if name not in _MEMBERS}
     headers: dict[str, str] = {}
     if isinstance(error, Malformed) and error.problems:
         extra["errors"] = [{"pointer": pointer, "detail": why} for pointer, why in error.problems[:MOST_PROBLEMS]]
