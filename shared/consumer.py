@@ -37,13 +37,17 @@ logger = structlog.get_logger("consumer")
 
 @dataclasses.dataclass(slots=True)
 class _Waiting:
-    """An event on its way to a lead. `number` is its row in the held table when it waited there before."""
+    """An event on its way to a lead; `reason` says why it waits. `kept`: it lies in the held table already.
+
+    One that failed is tried again only when somebody asked for it (`again`).
+    """
 
     event: Envelope[Event]
     stored: Stored
-    number: int | None = None
     reason: str = ""
     detail: str = ""
+    kept: bool = False
+    again: bool = False
 
 
 @dataclasses.dataclass(slots=True)
@@ -145,7 +149,7 @@ class Consumer(Generic[S]):
         while moved and waiting:
             moved, rest = False, list[_Waiting]()
             for item in waiting:
-                if item.event.id in stopped or (item.reason == "failed" and item.number is None):
+                if item.event.id in stopped or (item.reason == "failed" and not item.again):
                     lead.standing.blocked = True
                     item.reason = item.reason or "failed"
                     rest.append(item)
@@ -225,11 +229,9 @@ class Consumer(Generic[S]):
                 attributes=row["attributes"],
                 body=row["body"],
             )
-            # A failed event is tried again only when somebody asked for it, by setting the time to retry.
             again = row["retry_at"] is not None and row["retry_at"] <= work.now
-            reason = row["reason"] if row["reason"] == "failed" and not again else ""
             held[row["lead_id"]].append(
-                _Waiting(decode(stored), stored, None if reason else row["number"], reason, row["detail"])
+                _Waiting(decode(stored), stored, row["reason"], row["detail"], kept=True, again=again)
             )
         return held
 
@@ -242,7 +244,8 @@ class Consumer(Generic[S]):
             await work.connection.execute(
                 f"DELETE FROM {self.leads.service}.held WHERE lead_id = $1 AND event_id <> ALL($2)", lead_id, keep
             )
-        if not rest:
+        new = [item for item in rest if item.again or not item.kept]
+        if not new:
             return
         await work.connection.executemany(
             f"""INSERT INTO {self.leads.service}.held AS h
@@ -256,7 +259,7 @@ class Consumer(Generic[S]):
                     item.stored.attributes, item.stored.body, item.reason, item.detail,
                     int(item.reason == "failed"), work.now,
                 )
-                for item in rest
+                for item in new
             ],
         )  # fmt: skip
 

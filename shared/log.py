@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from shared.clock import uuid7_at
+from shared.clock import EPOCH, uuid7_at
 from shared.events.capture import CardChanged, CardErased
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Envelope, Event
@@ -78,7 +78,7 @@ async def read(
                 WHERE lane = c.lane AND pos > c.pos AND event_id >= $3 ORDER BY pos LIMIT $4) l""",
         list(after.keys()),
         list(after.values()),
-        uuid7_at(since - LOOK_BACK),
+        uuid7_at(max(since, EPOCH + LOOK_BACK) - LOOK_BACK),
         per_lane,
     )
     return [
@@ -123,9 +123,20 @@ def _with_card(event: Stored, cards: Mapping[UUID, asyncpg.Record]) -> Stored:
     )
 
 
+async def present(connection: Connection, speakers: Sequence[str]) -> list[str]:
+    """Those of the speakers whose log is in this database."""
+    rows = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) name WHERE to_regclass('bus.' || name || '_pos') IS NOT NULL", speakers
+    )
+    there = {row["name"] for row in rows}
+    return [speaker for speaker in speakers if speaker in there]
+
+
 async def head(connection: Connection, speakers: Iterable[str]) -> dict[str, int]:
     """The last position given out in each speaker's log; rows up to it may still be uncommitted."""
     names = list(speakers)
+    if not names:
+        return {}
     columns = ", ".join(f"(SELECT last_value FROM bus.{name}_pos) AS {name}" for name in names)
     row = await connection.fetchrow(f"SELECT {columns}")
     assert row is not None

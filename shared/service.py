@@ -163,7 +163,7 @@ class Runtime(Generic[S]):
         while True:
             try:
                 if not self.prepared.is_set():
-                    await migrate(self.service.name, self.settings.database_url)
+                    await self.migrate()
                 async with self.database.transaction() as connection:
                     await log.ensure_days(connection, self.service.name, SystemClock().now().date())
                 self.prepared.set()
@@ -174,6 +174,9 @@ class Runtime(Generic[S]):
                 logger.warning("database_away", service=self.service.name, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 3.0)
+
+    async def migrate(self) -> None:
+        await migrate(self.service.name, self.settings.database_url)
 
     async def _hear(self) -> None:
         await self.prepared.wait()

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from shared import log, metrics
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock
 from shared.database import is_transient
 from shared.events.capture import CardChanged, CardErased
 from shared.events.codec import Stored, to_headers
@@ -158,7 +158,7 @@ class KafkaRelay:
             if not rows:
                 return 0
             after = {row["lane"]: row["pos"] for row in rows}
-            since = max(min(row["as_of"] for row in rows), EPOCH + log.LOOK_BACK)
+            since = min(row["as_of"] for row in rows)
             stored = (await log.read(connection, self.service, after, since, PER_LANE))[:BATCH]
             if not stored:
                 return 0

@@ -42,6 +42,8 @@ class PostgresHearer:
         self.consumer = consumer
         self.progress = progress
         self.speakers = sorted({name for topic in consumer.topics for name in SPEAKERS[topic]})
+        # A service that was never started here has no log yet; it is looked for again every second.
+        self._present: list[str] = []
         self._after: dict[str, dict[int, int]] = {}
         self._since: dict[str, datetime] = {}
         self._heads: dict[str, int] = {}
@@ -72,18 +74,21 @@ class PostgresHearer:
         pause, checked = POLL_SECONDS[0], time.monotonic()
         while True:
             taken = await self.turn(keeper)
-            self.progress.ready = True
+            self.progress.ready = self._present == self.speakers
             self.progress.alive()
             pause = POLL_SECONDS[0] if taken else min(pause * 1.2, POLL_SECONDS[1])
             if taken < BATCH:
                 await asyncio.sleep(pause)
             if time.monotonic() - checked > 1:
                 await self.consumer.retry_due()
+                if self._present != self.speakers:
+                    await self._load(keeper)
                 checked = time.monotonic()
 
     async def _load(self, connection: Connection) -> None:
         now = self.consumer.leads.clock.now()
-        for speaker in self.speakers:
+        self._present = await log.present(connection, self.speakers)
+        for speaker in self._present:
             await connection.execute(
                 f"""INSERT INTO {self.service}.reading (reader, speaker, lane, pos, as_of)
                     SELECT $1, $2, lane, 0, 'epoch' FROM unnest($3::smallint[]) lane ON CONFLICT DO NOTHING""",
@@ -100,7 +105,7 @@ class PostgresHearer:
     async def turn(self, connection: Connection) -> int:
         """Look for events once and apply what is there; answers how many were read."""
         began, moment = self.consumer.leads.clock.now(), time.monotonic()
-        heads = await log.head(connection, self.speakers)
+        heads = await log.head(connection, self._present)
         if heads != self._heads:
             self._heads, self._restless_until = heads, moment + RESTLESS_SECONDS
         elif moment > self._restless_until and moment < self._next_slow_turn:
@@ -116,7 +121,7 @@ class PostgresHearer:
                 self._after[speaker][lane] = max(pos, self._after[speaker][lane])
             metrics.CONSUMER_BATCH.labels(self.service).observe(len(stored))
         if drained:
-            self._since = dict.fromkeys(self.speakers, began)
+            self._since = dict.fromkeys(self._present, began)
             self.progress.all_heard(began)
         self.progress.lag = 0 if drained else len(stored)
         metrics.CONSUMER_LAG.labels(self.service).set(self.progress.lag)
@@ -126,7 +131,7 @@ class PostgresHearer:
         """The next events over all lanes of all speakers, and whether these are all there are."""
         stored: list[Stored] = []
         drained = True
-        for speaker in self.speakers:
+        for speaker in self._present:
             found = await log.read(connection, speaker, self._after[speaker], self._since[speaker], PER_LANE)
             per_lane: dict[int, int] = {}
             for event in found:
