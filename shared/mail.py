@@ -1,0 +1,213 @@
+"""Outgoing mail: one message at a time over one kept connection, or into files where no server is set.
+
+What became of a message is said exactly, because the sender's policy hangs on it: accepted (`send` returns), not
+accepted (`MailRefused`), or unknown (`MailUncertain`): the connection broke between the message and its receipt, a gap
+that SMTP cannot close (RFC 1047).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPRecipientsRefused, SMTPResponseException
+
+# Seven bits only, so that every server takes it; CR and LF in a header are an error, not a second header.
+WIRE = policy.SMTP.clone(cte_type="7bit")
+
+SEND_SECONDS = 20
+# Servers close idle connections after some minutes: one that rested this long is asked before it is used.
+RESTED_SECONDS = 15
+
+
+class MailRefused(Exception):
+    """The message was not accepted. `permanent`: it never will be; else the same message may be sent again later.
+
+    `code` is the server's reply code, 0 without one.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool, code: int = 0) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.code = code
+
+
+class MailServerAway(MailRefused):
+    """No message would be accepted now: the server cannot be reached or does not let us in."""
+
+    def __init__(self, reason: str, code: int = 0) -> None:
+        super().__init__(reason, permanent=False, code=code)
+
+
+class MailUncertain(Exception):
+    """The message was given away and no receipt came: it may have been accepted."""
+
+
+class _Connection(SMTP):
+    async def data(self, message: str | bytes, /, *, timeout: Any = aiosmtplib.typing.Default.token) -> Any:
+        try:
+            return await super().data(message, timeout=timeout)
+        except (ConnectionError, TimeoutError) as error:
+            raise MailUncertain("the connection broke before the receipt") from error
+
+
+class Mailer:
+    """Sends by the server at `smtp_url`; without one, keeps each message as `<Message-ID>.eml` in `sink_folder`."""
+
+    def __init__(self, smtp_url: str | None, sink_folder: Path) -> None:
+        self._url = smtp_url
+        self._folder = sink_folder
+        self._connection: _Connection | None = None
+        self._used = 0.0
+        self._alone = asyncio.Lock()
+
+    async def send(self, message: EmailMessage) -> None:
+        """Send to the one address in `To`. Raises `MailRefused` or `MailUncertain`; returns only when accepted."""
+        async with self._alone:
+            if self._url is None:
+                await asyncio.to_thread(self._keep, message)
+                return
+            kept = self._connection
+            connection = await self._connected()
+            try:
+                await self._send(connection, message)
+            except MailServerAway:
+                if connection is not kept:
+                    raise
+                # It was closed while it lay idle, and nothing of the message was given away yet.
+                await self._send(await self._connected(), message)
+
+    async def _send(self, connection: _Connection, message: EmailMessage) -> None:
+        try:
+            await connection.send_message(message)
+        except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported) as error:
+            raise _refusal(error) from error
+        except (SMTPException, OSError) as error:
+            self._drop()
+            raise MailServerAway(type(error).__name__) from error
+        except BaseException:
+            # Uncertain, or cancelled in the middle of a message: the connection is of no further use.
+            self._drop()
+            raise
+        self._used = time.monotonic()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await asyncio.wait_for(connection.quit(), 2)
+            except (SMTPException, OSError):
+                connection.close()
+
+    async def _connected(self) -> _Connection:
+        connection = self._connection
+        if connection is not None and await self._answers(connection):
+            return connection
+        self._drop()
+        assert self._url is not None
+        connection = _Connection(**_address(self._url), timeout=SEND_SECONDS)
+        try:
+            await connection.connect()
+        except (SMTPException, OSError, ssl.SSLError) as error:
+            connection.close()
+            raise MailServerAway(type(error).__name__, getattr(error, "code", 0)) from error
+        self._connection, self._used = connection, time.monotonic()
+        return connection
+
+    async def _answers(self, connection: _Connection) -> bool:
+        if not connection.is_connected:
+            return False
+        if time.monotonic() - self._used < RESTED_SECONDS:
+            return True
+        try:
+            await connection.noop(timeout=5)
+        except (SMTPException, OSError):
+            return False
+        return True
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _keep(self, message: EmailMessage) -> None:
+        """The same message kept twice is one file."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"[^\w.@-]", "_", str(message["Message-ID"]).strip("<>"), flags=re.ASCII)[:200]
+        unfinished = self._folder / f".{name}"
+        unfinished.write_bytes(message.as_bytes(policy=WIRE))
+        unfinished.replace(self._folder / f"{name}.eml")
+
+
+def compose(
+    *,
+    sender: str,
+    to: str,
+    subject: str,
+    text: str,
+    html: str = "",
+    message_id: str,
+    at: datetime,
+    headers: Mapping[str, str] | None = None,
+) -> EmailMessage:
+    """A message in text and HTML. `message_id` is `unique@domain`; a message sent again keeps it.
+
+    `sender` is `leadline@example.com` or `Leadline <leadline@example.com>`. Raises ValueError for a line break in a
+    header or an address that is none.
+    """
+    message = EmailMessage(policy=WIRE)
+    message["From"] = sender
+    message["To"] = to
+    message["Subject"] = subject
+    message["Date"] = format_datetime(at)
+    message["Message-ID"] = f"<{message_id}>"
+    for name, value in (headers or {}).items():
+        message[name] = value
+    if len(message["To"].addresses) != 1 or not all(one.domain for one in message["To"].addresses):
+        raise ValueError("a message goes to one address")
+    message.set_content(text)
+    if html:
+        message.add_alternative(html, subtype="html")
+    return message
+
+
+def own_domain(public_url: str) -> str:
+    """What stands behind the @ of our own addresses when nothing else is set; `localhost` where the host is a number.
+
+    >>> own_domain("https://leads.example.com"), own_domain("http://127.0.0.1:8004")
+    ('leads.example.com', 'localhost')
+    """
+    host = urlsplit(public_url).hostname or "localhost"
+    return "localhost" if re.fullmatch(r"[\d.]+|.*:.*", host) else host
+
+
+def _refusal(error: SMTPException) -> MailRefused:
+    if isinstance(error, SMTPRecipientsRefused):
+        error = error.recipients[0]
+    if isinstance(error, SMTPResponseException):
+        return MailRefused(f"{type(error).__name__} {error.code}", permanent=error.code >= 500, code=error.code)
+    return MailRefused(type(error).__name__, permanent=True)
+
+
+def _address(url: str) -> dict[str, Any]:
+    """`smtp://` goes over to TLS when the server offers it, `smtps://` begins with it."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "smtps"
+    return {
+        "hostname": parts.hostname,
+        "port": parts.port or (465 if tls else 587 if parts.username else 25),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "use_tls": tls,
+    }
