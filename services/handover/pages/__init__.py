@@ -1,0 +1,8 @@
+"""The pages of handover: templates in `FOLDER`; its own scripts and sheets in `STATIC`, under `/static/handover`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"

@@ -1,0 +1,41 @@
+"""How a figure is written: thousands marks, a true minus, a no-break space before a unit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+MINUS = "−"
+GAP = "\u00a0"
+_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£"}
+
+
+def figure(value: int | Decimal) -> str:
+    """`4812` is `4,812`."""
+    return f"{value:,}".replace("-", MINUS)
+
+
+def points(value: float | Decimal | None) -> str:
+    """A score or its part to one decimal: `84` is `84.0`, None is `unknown`."""
+    return "unknown" if value is None else f"{value:,.1f}".replace("-", MINUS)
+
+
+def whole(value: float | Decimal | None) -> str:
+    """The same without the decimal, where there is little room: `84.4` is `84`."""
+    return "unknown" if value is None else f"{value:,.0f}".replace("-", MINUS)
+
+
+def signed(value: float | Decimal) -> str:
+    """Points won or lost: `+40.0`, `−4.1`, and `0.0` without a sign."""
+    return points(value) if round(value, 1) == 0 else f"{value:+,.1f}".replace("-", MINUS)
+
+
+def percent(share: float | None) -> str:
+    """A share of one: `0.708` is `70.8 %`, None is `unknown`."""
+    return "unknown" if share is None else f"{share * 100:.1f}{GAP}%"
+
+
+def money(amount: str | Decimal, currency: str) -> str:
+    """`money("18400.00", "EUR")` is `€ 18,400`; cents are written when there are any."""
+    value = Decimal(amount)
+    digits = f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+    return f"{_SIGNS.get(currency, currency)}{GAP}{digits}".replace("-", MINUS)
