@@ -23,6 +23,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from deploy.postgres_binaries import PostgresBinaries, copy_binaries, find_binaries
+from deploy.processes import exists, runs_with
 from deploy.unprivileged import Identity, as_account, in_namespace, ourselves, service_accounts
 
 DATABASE = "leadline"
@@ -158,7 +159,7 @@ class EmbeddedPostgres:
     def alive(self) -> bool:
         """Whether the server process of this data folder runs."""
         pid = self._pid()
-        return pid is not None and _serves(pid, self._real_data_dir)
+        return pid is not None and runs_with(pid, self._real_data_dir)
 
     def dsn(self, database: str | None = None) -> str:
         """The DSN of `database` (default `leadline`) on this server. Stays the same over restarts.
@@ -287,7 +288,7 @@ class EmbeddedPostgres:
         for lock in (self.data_dir / "postmaster.pid", self._socket_folder() / f".s.PGSQL.{PORT}.lock"):
             lines = _lines(lock)
             pid = _leading_number(lines)
-            if pid is not None and _exists(pid) and not _serves(pid, self._real_data_dir):
+            if pid is not None and exists(pid) and not runs_with(pid, self._real_data_dir):
                 lock.write_text("\n".join([str(_NO_PROCESS), *lines[1:]]) + "\n")
 
     def _socket_folder(self) -> Path:
@@ -391,27 +392,3 @@ def _run_or_fail(command: list[str], feed: str | None = None) -> None:
     outcome = _run(command, feed)
     if outcome.returncode != 0:
         raise PostgresFailed(f"PostgreSQL could not be set up: {(outcome.stderr or outcome.stdout).strip()}")
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _serves(pid: int, data_dir: Path) -> bool:
-    """Whether the process is a server of `data_dir`. A zombie runs nothing, a recycled number runs something else."""
-    if not _exists(pid):
-        return False
-    if Path("/proc/self").exists():
-        try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return os.fsencode(data_dir) in arguments
-    listed = _run(["/bin/ps", "-ww", "-o", "stat=,command=", "-p", str(pid)]).stdout.strip()
-    return f"-D {data_dir}" in listed and not listed.startswith("Z")

@@ -1,0 +1,64 @@
+"""Real servers for every test: one of each per run, started when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import (
+    Databases,
+    find_chromium,
+    find_shared_data,
+    folder_for_servers,
+    kafka_server,
+    postgres_server,
+)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """Where the servers of this run keep their data."""
+    with folder_for_servers() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres_admin_dsn(server_folder: Path) -> Iterator[str]:
+    """A real PostgreSQL, as a user who may create databases."""
+    with postgres_server(server_folder) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def fresh_database(postgres_admin_dsn: str) -> Iterator[Databases]:
+    """Call it for the DSN of a new database: `fresh_database()`, or `fresh_database(template=dsn)` for a copy."""
+    databases = Databases(postgres_admin_dsn)
+    yield databases
+    databases.drop_all()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(fresh_database: Databases) -> str:
+    """The DSN of a database that this run has for itself and its tests share."""
+    return fresh_database()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(server_folder: Path) -> Iterator[str]:
+    """The address of a real Apache Kafka, as `host:port`. Topics are shared by the run: name yours uniquely."""
+    with kafka_server(server_folder) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """A real browser for Playwright's `executable_path`."""
+    return find_chromium()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real lead files; tests that want them are skipped where it is not there."""
+    return find_shared_data()
