@@ -186,7 +186,8 @@ class Runtime(Generic[S]):
         if bootstrap:
             from shared.bus.kafka_hearer import KafkaHearer
 
-            await KafkaHearer(self.service.name, bootstrap, self.consumer, self.progress).run()
+            prefix = self.settings.kafka_prefix
+            await KafkaHearer(self.service.name, bootstrap, prefix, self.consumer, self.progress).run()
         else:
             from shared.bus.postgres import PostgresHearer
 
@@ -196,8 +197,11 @@ class Runtime(Generic[S]):
         from shared.bus.kafka import KafkaRelay
 
         await self.prepared.wait()
-        assert self.settings.kafka_bootstrap_servers
-        relay = KafkaRelay(self.service.name, self.database, self.settings.kafka_bootstrap_servers, self.clock)
+        settings = self.settings
+        assert settings.kafka_bootstrap_servers
+        relay = KafkaRelay(
+            self.service.name, self.database, settings.kafka_bootstrap_servers, settings.kafka_prefix, self.clock
+        )
         self._relay_ready = lambda: relay.ready
         await relay.run()
 

@@ -50,17 +50,17 @@ def partition_of(lead_id: UUID) -> int:
     return lane_of(lead_id) % PARTITIONS
 
 
-async def ensure_topics(bootstrap: str, topics: Sequence[Topic], replication: int = 1) -> None:
+async def ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], replication: int = 1) -> None:
     """Create the topics that are missing. Raises `RuntimeError` when one exists with other partitions than ours."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     await asyncio.wait_for(admin.start(), ACK_SECONDS)
     try:
         for topic in topics:
             try:
-                await admin.create_topics([_new_topic(topic, replication)])
+                await admin.create_topics([_new_topic(prefix, topic, replication)])
             except TopicAlreadyExistsError:
                 continue
-        for described in await admin.describe_topics(list(topics)):
+        for described in await admin.describe_topics([prefix + topic for topic in topics]):
             if described["error_code"] == 0 and len(described["partitions"]) != PARTITIONS:
                 raise RuntimeError(
                     f"{described['topic']} has {len(described['partitions'])} partitions, not {PARTITIONS}"
@@ -69,20 +69,21 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], replication: in
         await admin.close()
 
 
-def _new_topic(topic: Topic, replication: int) -> NewTopic:
+def _new_topic(prefix: str, topic: Topic, replication: int) -> NewTopic:
     if topic is Topic.CARD:
         keep = str(int(KEEP_TOMBSTONES.total_seconds() * 1000))
         configs = {"cleanup.policy": "compact", "delete.retention.ms": keep}
     else:
         configs = {"cleanup.policy": "delete", "retention.ms": "-1"}
-    return NewTopic(topic, PARTITIONS, replication, topic_configs=configs)
+    return NewTopic(prefix + topic, PARTITIONS, replication, topic_configs=configs)
 
 
 class KafkaRelay:
     """Publishes a service's log. Several may run: a lane is published by one at a time, by its locked row."""
 
-    def __init__(self, service: str, database: Database, bootstrap: str, clock: Clock) -> None:
+    def __init__(self, service: str, database: Database, bootstrap: str, prefix: str, clock: Clock) -> None:
         self.service = service
+        self.prefix = prefix
         self.database = database
         self.bootstrap = bootstrap
         self.clock = clock
@@ -95,7 +96,8 @@ class KafkaRelay:
         pause = 0.2
         while True:
             try:
-                await ensure_topics(self.bootstrap, [topic for topic in Topic if self.service in SPEAKERS[topic]])
+                topics = [topic for topic in Topic if self.service in SPEAKERS[topic]]
+                await ensure_topics(self.bootstrap, self.prefix, topics)
                 await self._relay()
             except Exception as error:
                 if not (is_transient(error) or isinstance(error, KafkaError | RelayLost)):
@@ -179,7 +181,7 @@ class KafkaRelay:
         async def send_all() -> None:
             sent = [
                 await producer.send(
-                    event.topic,
+                    self.prefix + event.topic,
                     key=_key(event),
                     value=None if event.type == CardErased.type else event.body.encode(),
                     headers=to_headers(event),

@@ -23,7 +23,7 @@ from shared.clock import EPOCH
 from shared.consumer import Consumer, keep_unreadable
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
-from shared.events.topics import LANES, Topic
+from shared.events.topics import LANES
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
@@ -41,8 +41,11 @@ logger = structlog.get_logger("bus")
 class KafkaHearer(ConsumerRebalanceListener):
     """One member of a service's consumer group."""
 
-    def __init__(self, service: str, bootstrap: str, consumer: Consumer[Any], progress: Progress) -> None:
+    def __init__(
+        self, service: str, bootstrap: str, prefix: str, consumer: Consumer[Any], progress: Progress
+    ) -> None:
         self.service = service
+        self.prefix = prefix
         self.bootstrap = bootstrap
         self.consumer = consumer
         self.progress = progress
@@ -58,7 +61,7 @@ class KafkaHearer(ConsumerRebalanceListener):
     async def run(self) -> None:
         while True:
             try:
-                await ensure_topics(self.bootstrap, [Topic(topic) for topic in self.topics])
+                await ensure_topics(self.bootstrap, self.prefix, self.topics)
                 await self._hear()
             except (KafkaError, OSError, TimeoutError) as error:
                 logger.warning("hearing_interrupted", service=self.service, error=type(error).__name__)
@@ -68,7 +71,7 @@ class KafkaHearer(ConsumerRebalanceListener):
     async def _hear(self) -> None:
         kafka = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
-            group_id=f"leadline-{self.service}",
+            group_id=f"{self.prefix}leadline-{self.service}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -79,7 +82,7 @@ class KafkaHearer(ConsumerRebalanceListener):
             max_partition_fetch_bytes=1_048_576,
             partition_assignment_strategy=[RangePartitionAssignor],
         )
-        kafka.subscribe(self.topics, listener=self)
+        kafka.subscribe([self.prefix + topic for topic in self.topics], listener=self)
         try:
             await asyncio.wait_for(kafka.start(), 60)
             self._kafka = kafka
@@ -142,7 +145,7 @@ class KafkaHearer(ConsumerRebalanceListener):
         """Apply one batch over all partitions; it stays queued until its transaction has ended."""
         taken = self._next_batch()
         if taken:
-            stored, unreadable = _stored([record for _, record in taken])
+            stored, unreadable = _stored([record for _, record in taken], self.prefix)
             for record, reason in unreadable:
                 await self._keep_unreadable(record, reason)
             await self.consumer.take(stored)
@@ -241,13 +244,14 @@ _NEVER = EPOCH
 
 
 def _stored(
-    records: Sequence[ConsumerRecord[bytes, bytes]],
+    records: Sequence[ConsumerRecord[bytes, bytes]], prefix: str
 ) -> tuple[list[Stored], list[tuple[ConsumerRecord[bytes, bytes], str]]]:
     stored: list[Stored] = []
     unreadable: list[tuple[ConsumerRecord[bytes, bytes], str]] = []
     for record in records:
         try:
-            stored.append(from_record((record.topic, record.partition, record.offset), record.headers, record.value))
+            place = (record.topic.removeprefix(prefix), record.partition, record.offset)
+            stored.append(from_record(place, record.headers, record.value))
         except Undecodable as error:
             unreadable.append((record, str(error)))
     return stored, unreadable
