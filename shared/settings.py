@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     # Values that hold passwords are kept out of repr, so that a traceback or a debug line cannot leak them.
     database_url: DatabaseAddress = Field(validation_alias="DATABASE_URL", repr=False)
     kafka_bootstrap_servers: Brokers | None = Field(None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    # For clusters that others use too: stands before every topic and group name.
+    kafka_prefix: str = Field("", validation_alias="KAFKA_TOPIC_PREFIX", pattern=r"^[A-Za-z0-9._-]*$")
     smtp_url: MailAddress | None = Field(None, validation_alias="SMTP_URL", repr=False)
     api_key: Secret = Field(validation_alias="LEADLINE_API_KEY", repr=False)
     given_secret: Secret | None = Field(None, validation_alias="LEADLINE_SECRET", repr=False)
