@@ -1,0 +1,136 @@
+"""What a line that does not fit the header was meant to be, where that can be told.
+
+A reading is taken only when it gives exactly as many cells as the header has. Everything else is left to a person.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
+
+DELIMITERS = ("\t", ";", "|", ",")
+"""From the rarest in ordinary text to the commonest."""
+
+_UNDOUBLED = "quotes inside a quoted value were not doubled"
+
+
+class Repaired(NamedTuple):
+    cells: list[str]
+    note: str
+    lines: int = 1
+
+
+def split(text: str, delimiter: str, skip_space: bool = False) -> list[str] | None:
+    """The cells of one record by the rules of RFC 4180; None when its quotes do not match or it is several records."""
+    try:
+        records = list(csv.reader([text], delimiter=delimiter, skipinitialspace=skip_space, strict=True))
+    except csv.Error:
+        return None
+    return records[0] if len(records) == 1 else None
+
+
+def mend(texts: Sequence[str], width: int, delimiter: str) -> Repaired | None:
+    """The row that begins in the first text and may go on in the next ones; None when no reading gives `width` cells.
+
+    A value with line breaks is tried before a stray quote is taken for a letter, as its first line alone often has
+    the right number of separators by chance.
+    """
+    first = texts[0]
+    if _fits(cells := _unwrapped(first, delimiter), width):
+        return Repaired(cells, "the whole line was quoted as one value")
+    if _fits(cells := split_loosely(first, delimiter), width):
+        return Repaired(cells, _UNDOUBLED)
+    if together := _torn(texts, width, delimiter):
+        return together
+    if '"' in first and _fits(cells := first.rstrip("\r\n").split(delimiter), width):
+        return Repaired(cells, "a quote without its partner was read as a letter")
+    if _fits(cells := _by_other_delimiter(first, width, delimiter), width):
+        return Repaired(cells, "another separator is used than in the other lines")
+    return None
+
+
+def is_open(text: str, delimiter: str) -> bool:
+    """A value is opened with a quote that this line does not close."""
+    return split_loosely(text, delimiter) is None
+
+
+def split_loosely(text: str, delimiter: str) -> list[str] | None:
+    """Cells where a quote closes a value only before a separator or the end; None when the last one stays open.
+
+    `1,"say "hi" now",x` gives `1`, `say "hi" now`, `x`.
+    """
+    rest, cells = text.rstrip("\r\n"), list[str]()
+    while True:
+        if rest.startswith('"'):
+            closed = _closing_quote(rest, delimiter)
+            if closed < 0:
+                return None
+            cells.append(rest[1:closed].replace('""', '"').replace('\\"', '"'))
+            rest = rest[closed + 1 :]
+        else:
+            value, sign, after = rest.partition(delimiter)
+            cells.append(value)
+            rest = sign + after
+        if not rest:
+            return cells
+        rest = rest[len(delimiter) :]
+
+
+def to_width(cells: Sequence[str], width: int, *, cut_off: bool) -> Repaired | str:
+    """The cells made to fit by leaving out or adding empty ones at the end, or the reason why they are not.
+
+    Spreadsheets stop a row after its last filled cell. A lone cell is more likely a remark; `cut_off` is true of a
+    last line without a line break, which may be what is left of a longer one.
+    """
+    if len(cells) > width:
+        if not any(cell.strip() for cell in cells[width:]):
+            return Repaired(list(cells[:width]), "empty cells after the last column were left out")
+        return f"it has {len(cells)} cells, the header has {width}: quote the value that has the separator in it"
+    if cut_off:
+        return f"the file ends within this row: it has {len(cells)} cells, the header has {width}"
+    if len(cells) == 1:
+        return f"it has 1 cell, the header has {width}"
+    return Repaired([*cells, *[""] * (width - len(cells))], "cells missing at the end were read as empty")
+
+
+def _torn(texts: Sequence[str], width: int, delimiter: str) -> Repaired | None:
+    for count in range(2, len(texts) + 1):
+        text = "".join(texts[:count])
+        cells = split_loosely(text, delimiter)
+        # A quote behind a separator opens a value: then the first quote was a stray one and this is another row.
+        if _fits(cells, width) and not any(f'{delimiter}"' in cell and "\n" in cell for cell in cells):
+            return Repaired(cells, _UNDOUBLED, count)
+    return None
+
+
+def _fits(cells: list[str] | None, width: int) -> TypeGuard[list[str]]:
+    return cells is not None and len(cells) == width
+
+
+def _closing_quote(rest: str, delimiter: str) -> int:
+    found = rest.find(f'"{delimiter}', 1)
+    # In `"a "",b"` the doubled quote before the separator is a letter and does not close.
+    while found > 0 and _quotes_before(rest, found) % 2:
+        found = rest.find(f'"{delimiter}', found + 1)
+    if found > 0:
+        return found
+    return len(rest) - 1 if len(rest) > 1 and rest.endswith('"') else -1
+
+
+def _quotes_before(rest: str, position: int) -> int:
+    """Quotes directly before the position, the opening one not counted."""
+    return position - 1 - len(rest[1:position].rstrip('"'))
+
+
+def _unwrapped(text: str, delimiter: str) -> list[str] | None:
+    cells = split(text, delimiter) if text.startswith('"') else None
+    return split(cells[0], delimiter) if cells and len(cells) == 1 else None
+
+
+def _by_other_delimiter(text: str, width: int, delimiter: str) -> list[str] | None:
+    if width < 3:  # a single other sign in a line proves nothing
+        return None
+    readings = [split(text, other) for other in DELIMITERS if other != delimiter]
+    fitting = [cells for cells in readings if _fits(cells, width)]
+    return fitting[0] if len(fitting) == 1 else None
