@@ -1,0 +1,90 @@
+# Every command of the project. They set up what they need: Python 3.11 or newer and make are enough.
+# Docker, or Java 17 and Maven, only where a command's name says so.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint topics up kafka bench faults lock
+
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# Commands that have nothing to run in this tree.
+ABSENT := $(if $(wildcard bench/__main__.py),,bench) $(if $(wildcard tests/faults/test_*.py),,faults)
+
+# The first interpreter that is new enough and can make environments.
+define find_python
+for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+  if $$name -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+    found=$$name; break; \
+  fi; \
+done; \
+test -n "$$found" || { echo "Leadline needs Python 3.11 or newer with its venv module (Debian: python3-venv)." >&2; exit 1; }
+endef
+
+# uv is quicker where it is installed; pip does the same. Both take only files with the hashes in the lock.
+define install
+echo "Installing locked packages from $(1) ..."; \
+{ command -v uv >/dev/null 2>&1 \
+  && uv pip install --quiet --compile-bytecode --python $(PY) --no-deps --require-hashes -r $(1); } \
+|| $(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $(1)
+endef
+
+help: ## Print this list
+	@awk -F ':.*## ' -v absent='$(ABSENT)' '/^[a-z]+:.*## / && index(" " absent " ", " " $$1 " ") == 0 \
+	  { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## Make .venv with everything to run, test and lint (other commands do it themselves)
+
+run: $(VENV)/.runtime ## Run all five services here, with a database of their own; prints their addresses
+	@exec $(PY) -m shared.cli run
+
+test: $(VENV)/.dev ## Run the tests; T="-k worklist" chooses some
+	@$(PY) -m pytest $(T)
+
+lint: $(VENV)/.dev ## Check style, format, types and who may import whom
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/basedpyright
+	$(VENV)/bin/lint-imports
+
+topics: $(VENV)/.runtime ## Print which service says and hears what
+	@$(PY) -m shared.cli topics
+
+up: ## Run everything in Docker: Kafka, PostgreSQL, a mail catcher and the services
+	docker compose up --build
+
+kafka: $(VENV)/.runtime ## Run Apache Kafka without Docker (Java 17 and Maven) until Ctrl-C
+	@exec $(PY) -m deploy.kafka_server
+
+ifeq ($(filter bench,$(ABSENT)),)
+bench: $(VENV)/.dev ## Measure against baselines in one run
+	@$(PY) -m bench
+endif
+
+ifeq ($(filter faults,$(ABSENT)),)
+faults: $(VENV)/.dev ## Kill, pause and cut servers under load, and check what may never be lost
+	@$(PY) -m pytest tests/faults $(T)
+endif
+
+lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+$(VENV)/pyvenv.cfg:
+	@$(find_python); "$$found" -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
+	@$(call install,$<)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
+	@$(call install,$<)
+	@touch $@ $(VENV)/.runtime
+
+# `.venv/bin/leadline` works from every folder, also after the clone was moved.
+$(VENV)/bin/leadline: | $(VENV)/pyvenv.cfg
+	@printf '%s\n' '#!/bin/sh' 'bin=$$(cd "$$(dirname "$$0")" && pwd)' \
+	  'PYTHONPATH="$$bin/../.." exec "$$bin/python" -m shared.cli "$$@"' > $@
+	@chmod +x $@
