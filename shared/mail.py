@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from email import policy
+from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -23,8 +24,21 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPRecipientsRefused, SMTPResponseException
 
+
+class _AsWritten(UnstructuredHeader):
+    """A header of addresses for programs: folded or encoded, a long link in it would be none."""
+
+    name: str  # of BaseHeader, which the registry mixes in
+
+    def fold(self, *, policy: policy.EmailPolicy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+_headers.map_to_type("list-unsubscribe", _AsWritten)  # pyright: ignore[reportArgumentType] - mixed in, as said above
+
 # Seven bits only, so that every server takes it; CR and LF in a header are an error, not a second header.
-WIRE = policy.SMTP.clone(cte_type="7bit")
+WIRE = policy.SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 SEND_SECONDS = 20
 # Servers close idle connections after some minutes: one that rested this long is asked before it is used.

@@ -42,7 +42,8 @@ class Service(Generic[S]):
 
     `consumes` maps each event heard to what it does; `timers` each timer's name likewise. `tasks` run beside the
     consumer (a mailer, say), `serving` beside the API (a writer that groups requests). `extras` turns the runtime's
-    settings into keyword arguments of `shared.web.build_app`.
+    settings into keyword arguments of `shared.web.build_app`. `equip` is given the runtime once it is made, before
+    anything runs: the place to hand settings to the repository.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Service(Generic[S]):
     serving: Sequence[Callable[[Runtime[S]], Awaitable[None]]] = ()
     settings: type[Settings] = Settings
     web: Callable[[Runtime[S]], Mapping[str, Any]] = lambda _runtime: {}
+    equip: Callable[[Runtime[S]], None] = lambda _runtime: None
 
 
 class Runtime(Generic[S]):
@@ -73,6 +75,7 @@ class Runtime(Generic[S]):
         self.prepared = asyncio.Event()
         self.attached: dict[str, Any] = {}
         self._relay_ready: Callable[[], bool] = lambda: True
+        service.equip(self)
 
     def app(self, parts: Sequence[str] = PARTS) -> FastAPI:
         """The service over HTTP. Without the part `api` only health and figures are served."""

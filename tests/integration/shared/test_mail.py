@@ -137,3 +137,12 @@ def test_a_message_goes_to_one_address(to: str) -> None:
 )
 def test_our_own_domain_follows_the_public_address(url: str, domain: str) -> None:
     assert own_domain(url) == domain
+
+
+async def test_a_long_unsubscribe_link_arrives_as_it_was_written(server: Inbox, mailer: Mailer) -> None:
+    link = f"<https://leads.example.com/u/{'Abc_-' * 60}>"
+    message = a_mail()
+    message["List-Unsubscribe"] = link
+    await mailer.send(message)
+    assert server.messages[0]["List-Unsubscribe"] == link
+    assert f"List-Unsubscribe: {link}\r\n".encode() in message.as_bytes()
