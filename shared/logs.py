@@ -26,6 +26,7 @@ _SENTENCES = frozenset({"event", "error", "reason", "detail", "hint", "exception
 
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _PHONE = re.compile(r"(?<![\w-])\+?\(?\d(?:[\s()./-]?\d){8,14}(?![\w-])")
+_FIRST = ("timestamp", "level", "service", "event")
 # Libraries quote the value they choke on; a lower-case identifier is more likely a column or a key of ours.
 _QUOTED = re.compile(r"""(['"])(?![a-z_.]+\1).*?\1|(?<==)\(.*?\)""")
 
@@ -95,7 +96,9 @@ def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -
 
 
 def guard(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: _shown(key, value) for key, value in event.items()}
+    """The line as it may be written: what it is first, then its values without anything of a person."""
+    ordered = sorted(event.items(), key=lambda item: _FIRST.index(item[0]) if item[0] in _FIRST else len(_FIRST))
+    return {key: _shown(key, value) for key, value in ordered}
 
 
 def _shown(key: str, value: object) -> object:
