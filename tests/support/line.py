@@ -1,0 +1,116 @@
+"""A line from toy speaker to toy hearer, every part a process of its own, over one of the two carriers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass
+class Line:
+    """`bootstrap` is None on the PostgreSQL carrier."""
+
+    dsn: str
+    bootstrap: str | None
+    prefix: str
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    output: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="leadline-line-", suffix=".log")[1]))
+
+    @property
+    def carrier(self) -> str:
+        return "kafka" if self.bootstrap else "postgres"
+
+    def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
+        """Start a process of the line: `hear`, or on Kafka also `relay`."""
+        with self.output.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.toy_process", role],
+                cwd=PROJECT,
+                stdout=output,
+                stderr=output,
+                env=os.environ
+                | {"TOY_DSN": self.dsn, "TOY_KAFKA": self.bootstrap or "", "TOY_PREFIX": self.prefix}
+                | env,
+            )
+        self.running.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self.running.clear()
+
+    async def fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            return list(await connection.fetch(query, *values))
+        finally:
+            await connection.close()
+
+    async def until(self, query: str, wanted: object, seconds: float = 30) -> object:
+        """Ask until the first value of the answer is what is wanted, or time is up; answers the last value."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = (await self.fetch(query))[0][0]
+            if value == wanted or time.monotonic() > deadline:
+                return value
+            await asyncio.sleep(0.05)
+
+    async def until_all_heard(self, seconds: float = 60) -> None:
+        """Wait until every numbered event in the logs has had its effect; time running out is for the checks to see."""
+        said = """SELECT count(*) FROM (SELECT topic FROM bus.capture_log UNION ALL SELECT topic FROM bus.scoring_log) l
+            WHERE topic = 'leads.activity' OR topic = 'leads.stage'"""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            total = (await self.fetch(said))[0][0]
+            own = (await self.fetch("SELECT count(*) FROM bus.scoring_log WHERE topic = 'leads.stage'"))[0][0]
+            done = (await self.fetch("SELECT count(*) FROM scoring.effect WHERE topic <> 'leads.card'"))[0][0]
+            if done >= total - own:
+                return
+            await asyncio.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    lost: int
+    doubled: int
+    disordered: int
+    effects: int
+
+
+async def verdict(line: Line) -> Verdict:
+    """Compare what was said with what had an effect, event by event and lead by lead."""
+    said = await line.fetch("SELECT lead_id, topic, seq FROM bus.capture_log WHERE topic <> 'leads.card'")
+    done = await line.fetch(
+        "SELECT lead_id, topic, seq FROM scoring.effect WHERE topic <> 'leads.card' ORDER BY number"
+    )
+    wanted = {(row["lead_id"], row["topic"], row["seq"]) for row in said}
+    orders: dict[tuple[UUID, str], list[int]] = defaultdict(list)
+    for row in done:
+        orders[row["lead_id"], row["topic"]].append(row["seq"])
+    happened = [(lead, topic, seq) for (lead, topic), seqs in orders.items() for seq in seqs]
+    return Verdict(
+        lost=len(wanted - set(happened)),
+        doubled=len(happened) - len(set(happened)),
+        disordered=sum(_falls(seqs) for seqs in orders.values()),
+        effects=len(happened),
+    )
+
+
+def _falls(seqs: Sequence[int]) -> int:
+    return sum(later < earlier for earlier, later in zip(seqs, seqs[1:], strict=False))

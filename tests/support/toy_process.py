@@ -1,0 +1,130 @@
+"""A toy service as a process of its own: `python -m tests.support.toy_process hear|relay|speak`.
+
+With TOY_KILL set it kills itself with SIGKILL at a named moment, now and then: `before_commit`, `after_commit`,
+`after_ack`. With TOY_MUTANT=position_first it moves its position before its effects, which no test may let pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from typing import Any
+from uuid import UUID
+
+from shared.bus import kafka, kafka_hearer, postgres
+from shared.leads import Leads
+from shared.logs import configure_logs
+from tests.support.toys import HEARER, SPEAKER, speak, toy
+
+CHANCE = float(os.environ.get("TOY_CHANCE", "0.05"))
+dice = random.Random(int(os.environ.get("TOY_SEED", "0")))
+
+
+def perhaps_die() -> None:
+    if dice.random() < CHANCE:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_before_commit() -> None:
+    save = Leads.save
+
+    async def saved_then_dead(self: Any, work: Any) -> None:
+        await save(self, work)
+        perhaps_die()
+
+    Leads.save = saved_then_dead  # type: ignore[method-assign]
+
+
+def die_after_commit() -> None:
+    """The effects are there; the position in Kafka is not. In PostgreSQL both are one commit."""
+    for hearer, taking in ((kafka_hearer.KafkaHearer, "_commit"), (postgres.PostgresHearer, "turn")):
+        step = getattr(hearer, taking)
+
+        async def stepped(self: Any, *given: Any, step: Any = step) -> Any:
+            if self.__class__ is kafka_hearer.KafkaHearer:
+                perhaps_die()
+                return await step(self, *given)
+            answer = await step(self, *given)
+            if answer:
+                perhaps_die()
+            return answer
+
+        setattr(hearer, taking, stepped)
+
+
+def die_after_ack() -> None:
+    publish = kafka.KafkaRelay._publish
+
+    async def published_then_dead(self: Any, *given: Any) -> None:
+        await publish(self, *given)
+        perhaps_die()
+
+    kafka.KafkaRelay._publish = published_then_dead  # type: ignore[method-assign]
+
+
+def position_first() -> None:
+    """The mutant: say that a batch is done, then do it."""
+    hear_batch = kafka_hearer.KafkaHearer._turn
+
+    async def kafka_turn(self: Any, client: Any) -> int:
+        ends: dict[Any, int] = {}
+        for partition, record in self._next_batch():
+            ends[partition] = record.offset + 1
+        if ends:
+            await client.commit(ends)
+            perhaps_die()
+        return await hear_batch(self, client)
+
+    kafka_hearer.KafkaHearer._turn = kafka_turn  # type: ignore[method-assign]
+
+    async def postgres_turn(self: Any, connection: Any) -> int:
+        stored, drained = await self._read(connection)
+        if stored:
+            async with self.database.transaction() as inner:
+                await self._seal(inner, stored, None)
+            perhaps_die()
+            await self.consumer.take(await postgres.log.with_cards(connection, stored))
+            for event in stored:
+                speaker, lane, pos = event.place
+                self._after[speaker][lane] = max(pos, self._after[speaker][lane])
+        return len(stored)
+
+    postgres.PostgresHearer.turn = postgres_turn  # type: ignore[method-assign]
+
+
+MOMENTS = {"before_commit": die_before_commit, "after_commit": die_after_commit, "after_ack": die_after_ack}
+
+
+async def main(role: str) -> None:
+    dsn, bootstrap, prefix = os.environ["TOY_DSN"], os.environ.get("TOY_KAFKA") or None, os.environ["TOY_PREFIX"]
+    speaker, hearer = toy(SPEAKER, dsn, bootstrap, prefix), toy(HEARER, dsn, bootstrap, prefix)
+    if role == "speak":
+        await _speak(speaker)
+        return
+    parts = {"hear": ("consume",), "relay": ("relay",)}[role]
+    async with speaker.running(parts), hearer.running(parts):
+        print("running", flush=True)
+        await asyncio.Event().wait()
+
+
+async def _speak(speaker: Any) -> None:
+    """Say what is asked on standard input, `<word> <lead id> ...` a line, and answer a line when it is committed."""
+    async with speaker.running(()):
+        await speaker.prepared.wait()
+        print("running", flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            word, *lead_ids = line.split()
+            await speak(speaker, [UUID(lead_id) for lead_id in lead_ids], word)
+            print("said", flush=True)
+
+
+if __name__ == "__main__":
+    configure_logs("toy", console=False)
+    if moment := os.environ.get("TOY_KILL"):
+        MOMENTS[moment]()
+    if os.environ.get("TOY_MUTANT") == "position_first":
+        position_first()
+    asyncio.run(main(sys.argv[1]))
