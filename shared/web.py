@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -46,13 +46,13 @@ API_PAGE = Path(__file__).parent / "pages" / "api"
 
 _METHODS = frozenset(HTTPMethod)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PAGE_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
+_PAGE_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
     # Signed links must not leave in a Referer. Not `no-referrer`: browsers then post forms with `Origin: null`.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
 
 
 def build_app(
@@ -143,11 +143,12 @@ class Edge:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _mark(MutableHeaders(scope=message), request_id)
+                message["headers"] = _marked(list(message.get("headers", ())), request_id)
                 self._observe(scope, message["status"], perf_counter() - started)
             await send(message)
 
-        with traced(headers.get("traceparent")), structlog.contextvars.bound_contextvars(request_id=request_id):
+        scope.setdefault("state", {})["request_id"] = request_id
+        with traced(headers.get("traceparent")):
             return await self._app(scope, receive, send_marked)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
@@ -155,12 +156,13 @@ class Edge:
         metrics.HTTP_SECONDS.labels(self._service, method, route_template(scope), str(status)).observe(seconds)
 
 
-def _mark(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-Id"] = request_id
-    for name, value in _PAGE_HEADERS.items():
-        headers.setdefault(name, value)
+def _marked(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer with ours added; those that a route has set itself stand."""
+    given = dict(headers)
     # A file with a tag may be kept if it is asked about; an answer about a person may not be kept at all.
-    headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
+    keeping = (b"cache-control", b"no-cache" if b"etag" in given else b"no-store")
+    ours = [pair for pair in (*_PAGE_HEADERS, keeping) if pair[0] not in given]
+    return [*headers, *ours, (b"x-request-id", request_id.encode())]
 
 
 class Errors:
@@ -187,7 +189,7 @@ class Errors:
             if is_outage(error):
                 log.warning("request met an outage", route=route_template(scope), error=error)
             elif not isinstance(error, Problem):
-                log.exception("request failed", route=route_template(scope))
+                log.exception("request failed", route=route_template(scope), request_id=scope["state"]["request_id"])
             await answer_to(error)(scope, receive, send)
 
 

@@ -193,6 +193,11 @@ class TestEveryAnswer:
         assert headers["referrer-policy"] == "same-origin"
         assert "server" not in headers
 
+    async def test_keeps_what_its_route_has_set_itself(self, web: httpx.AsyncClient) -> None:
+        answer = await web.get("/embedded")
+        assert answer.headers.get_list("content-security-policy") == ["frame-ancestors *"]
+        assert answer.headers.get_list("cache-control") == ["max-age=60"]
+
     async def test_about_a_person_is_kept_nowhere(self, web: httpx.AsyncClient) -> None:
         assert (await web.get("/v1/leads/1")).headers["cache-control"] == "no-store"
 

@@ -97,6 +97,11 @@ async def answered_early(_request: Request) -> Response:
     return StreamingResponse(stream())
 
 
+async def embedded(_request: Request) -> Response:
+    """A form that pages of others may frame."""
+    return Response("form", headers={"Content-Security-Policy": "frame-ancestors *", "Cache-Control": "max-age=60"})
+
+
 class Databases:
     """One that is there, one that refuses, and one that takes connections and never says a word."""
 
@@ -168,6 +173,7 @@ def small_app(databases: Databases) -> FastAPI:
             Route("/raw", raw, methods=["POST"]),
             Route("/raw/refusal", raw_refusal),
             Route("/answered-early", answered_early),
+            Route("/embedded", embedded),
             Route("/database/refused", databases.refused),
             Route("/database/silent", databases.silence),
             Route("/database/locked", databases.locked),
