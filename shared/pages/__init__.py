@@ -1,9 +1,9 @@
 """What the pages of all services share: the sheet, the letters, the signs, and how a figure or a time is written.
 
-A service serves `STATIC` under `/static`, its own files under `/static/<its name>`, and renders its own folder of
-templates, which may extend the layouts here:
+A service mounts the files and renders its own folder of templates, which may extend the layouts here:
 
-    pages = templates(Path("services/capture/pages"), zone=settings.timezone)
+    routes = [*static_files("capture", STATIC), ...]
+    pages = templates(FOLDER, zone=settings.timezone)
     pages.get_template("demo.html").render(...)
 """
 
@@ -12,10 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from os import PathLike, stat_result
 from pathlib import Path
 from typing import cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from shared.pages.calendar import Calendar
 from shared.pages.figures import figure, money, percent, points, signed, whole
@@ -69,6 +74,25 @@ def templates(*folders: Path, zone: tzinfo = UTC) -> Environment:
     cast("dict[str, object]", pages.filters).update(_FILTERS, **Calendar(zone).filters())
     cast("dict[str, object]", pages.globals).update(stages=STAGES, zone=str(zone))
     return pages
+
+
+def static_files(service: str, folder: Path) -> list[BaseRoute]:
+    """The routes of a service's own files, `/static/<service>/...`, and of the shared ones, `/static/...`."""
+    return [
+        Mount(f"/static/{service}", _AskedForEachTime(directory=folder)),
+        Mount("/static", _AskedForEachTime(directory=STATIC)),
+    ]
+
+
+class _AskedForEachTime(StaticFiles):
+    """Browsers keep a file but ask whether it has changed: modules of two versions never meet in one page."""
+
+    def file_response(
+        self, full_path: PathLike[str] | str, stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 MINUS = "−"
 GAP = "\u00a0"
@@ -30,8 +30,13 @@ def signed(value: float | Decimal) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of one: `0.708` is `70.8 %`, None is `unknown`."""
-    return "unknown" if share is None else f"{share * 100:.1f}{GAP}%"
+    """A share of one: `0.708` is `70.8 %`, None is `unknown`.
+
+    Half a tenth goes up, as in `toFixed` of the pages' scripts: a figure must not change when a script writes it again.
+    """
+    if share is None:
+        return "unknown"
+    return f"{Decimal(share * 100).quantize(Decimal('0.1'), ROUND_HALF_UP)}{GAP}%"
 
 
 def money(amount: str | Decimal, currency: str) -> str:

@@ -92,7 +92,7 @@ def run_module(script: str) -> str:
     """What an ES module prints; imports are relative to the root of the project."""
     # Of the type checker's own Node, so that the pages' modules can be tried without a browser.
     node = Path(ROOT_DIR) / "bin" / "node"
-    command = [str(node if node.exists() else Path(ROOT_DIR) / "node.exe"), "--input-type=module", "-e", script]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    command = [str(node if node.exists() else Path(ROOT_DIR) / "node.exe"), "--input-type=module"]
+    done = subprocess.run(command, input=script, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -6,6 +6,7 @@ import re
 from datetime import UTC
 from functools import cache
 from pathlib import Path
+from posixpath import normpath
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,7 +23,7 @@ WRITTEN = (".html", ".css", ".js")
 MAILS = ("offer_mail", "welcome", "second", "confirm")
 PAGES = [sample for sample in SAMPLES if Path(sample.template).stem not in MAILS]
 MARKUP = [sample for sample in SAMPLES if sample.template.endswith(".html")]
-INCLUDED = {"drawing.html"}
+INCLUDED = {"drawing.html", "funnel.html"}
 
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 every_page = pytest.mark.parametrize("sample", PAGES, ids=lambda sample: sample.id)
@@ -115,10 +116,12 @@ def test_what_a_page_refers_to_is_there(sample: Sample) -> None:
 )
 def test_what_a_sheet_or_script_refers_to_is_there(asset: Path) -> None:
     text = asset.read_text(encoding="utf-8")
-    for relative in re.findall(r'url\("(?!data:)([^"]+)"\)|from "(\.[^"]+)"', text):
-        assert (asset.parent / (relative[0] or relative[1])).is_file(), relative
+    folder = asset.parent.relative_to(STATIC) if asset.is_relative_to(STATIC) else Path(asset.parts[-4])
+    for in_sheet, in_script in re.findall(r'url\("(?!data:)([^"]+)"\)|from "(\.[^"]+)"', text):
+        address = normpath(f"/static/{folder}/{in_sheet or in_script}")
+        assert static_file(address).is_file(), f"{address} is not there"
     for address in re.findall(r'"(/static/[^"]+)"', text):
-        assert static_file(address).is_file(), address
+        assert static_file(address).is_file(), f"{address} is not there"
 
 
 def test_nothing_is_kept_that_no_page_uses() -> None:
