@@ -36,7 +36,7 @@ help: ## Print this list
 setup: $(VENV)/.dev ## Make .venv with everything to run, test and lint (other commands do it themselves)
 
 run: $(VENV)/.runtime ## Run all five services here, with a database of their own; prints their addresses
-	@exec $(PY) -m shared.cli run
+	@exec $(PY) -m deploy.cli run
 
 test: $(VENV)/.dev ## Run the tests; T="-k worklist" chooses some
 	@$(PY) -m pytest $(T)
@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## Check style, format, types and who may import whom
 	$(VENV)/bin/lint-imports
 
 topics: $(VENV)/.runtime ## Print which service says and hears what
-	@$(PY) -m shared.cli topics
+	@$(PY) -m deploy.cli topics
 
 up: ## Run everything in Docker: Kafka, PostgreSQL, a mail catcher and the services
 	docker compose up --build
@@ -86,5 +86,5 @@ $(VENV)/.dev: requirements-dev.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
 # `.venv/bin/leadline` works from every folder, also after the clone was moved.
 $(VENV)/bin/leadline: | $(VENV)/pyvenv.cfg
 	@printf '%s\n' '#!/bin/sh' 'bin=$$(cd "$$(dirname "$$0")" && pwd)' \
-	  'PYTHONPATH="$$bin/../.." exec "$$bin/python" -m shared.cli "$$@"' > $@
+	  'PYTHONPATH="$$bin/../.." exec "$$bin/python" -m deploy.cli "$$@"' > $@
 	@chmod +x $@

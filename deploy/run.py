@@ -1,0 +1,245 @@
+"""`make run`: a database of our own and all five services, as one process tree that ends together.
+
+The services are forked from this process after their code is loaded, so they share its memory and start at once.
+One that dies is started again; so is the database.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+from deploy.postgres import Database, database_for
+from shared.events.topics import SERVICES
+from shared.settings import Settings
+
+READY_SECONDS = 80
+STOP_SECONDS = 12
+# A service that dies at once is started again ever more slowly.
+RESTART_SECONDS = (0.2, 10.0)
+STEADY_SECONDS = 30
+_PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+class CannotRun(SystemExit):
+    """Something has to be put right first; the message says what."""
+
+
+@dataclass
+class _Child:
+    pid: int
+    started: float
+    pause: float = RESTART_SECONDS[0]
+    again_at: float = 0.0
+
+
+@dataclass
+class Installation:
+    """All five services and their database on this machine."""
+
+    data_dir: Path
+    database: Database
+    children: dict[str, _Child] = field(default_factory=dict[str, _Child])
+    stopping: bool = False
+
+    def run(self) -> None:
+        """Run until SIGINT or SIGTERM, then leave nothing behind."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        began = time.monotonic()
+        say("Starting the database ...")
+        try:
+            os.environ["DATABASE_URL"] = self.database.start()
+            settings = Settings.load()
+            _refuse_taken_ports(settings)
+            say("Starting the services ...")
+            _load_code()
+            for name in SERVICES:
+                self.children[name] = _Child(_fork(name), time.monotonic())
+            if self._wait_until_ready(settings):
+                say(_welcome(settings, time.monotonic() - began))
+            while not self.stopping:
+                self._look_after()
+                time.sleep(0.2)
+        finally:
+            self._end()
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _wait_until_ready(self, settings: Settings) -> bool:
+        waiting = set(SERVICES)
+        deadline = time.monotonic() + READY_SECONDS
+        while waiting and not self.stopping:
+            self._look_after()
+            waiting -= {name for name in waiting if _is_ready(settings.port_of(name))}
+            if time.monotonic() > deadline:
+                raise CannotRun(
+                    f"Not ready after {READY_SECONDS} s: {', '.join(sorted(waiting))}. See their lines above."
+                )
+            time.sleep(0.05)
+        return not self.stopping
+
+    def _look_after(self) -> None:
+        """Start again what has died."""
+        for name, child in self.children.items():
+            if child.pid and _ended(child.pid):
+                steady = time.monotonic() - child.started > STEADY_SECONDS
+                child.pause = RESTART_SECONDS[0] if steady else min(child.pause * 2, RESTART_SECONDS[1])
+                child.pid, child.again_at = 0, time.monotonic() + child.pause
+                if not self.stopping:
+                    say(f"{name} ended; starting it again in {child.pause:.1f} s")
+            if not child.pid and time.monotonic() >= child.again_at and not self.stopping:
+                child.pid, child.started = _fork(name), time.monotonic()
+        if not self.stopping and not self.database.alive():
+            say("The database ended; starting it again")
+            self.database.start()
+
+    def _end(self) -> None:
+        say("Stopping ...")
+        for child in self.children.values():
+            if child.pid:
+                _signal(child.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(child.pid and not _ended(child.pid) for child in self.children.values()):
+            if time.monotonic() > deadline:
+                for child in self.children.values():
+                    _signal(child.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self.database.stop()
+        say("Stopped.")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def prepare_environment(data_dir: Path) -> None:
+    """What a newcomer need not set: a key of the operator, the demo site, the page with the mails."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("LEADLINE_DATA_DIR", str(data_dir))
+    os.environ.setdefault("CAPTURE_DEMO_SITE", "on")
+    os.environ.setdefault("NURTURE_MAIL_PAGE", "on")
+    os.environ.setdefault("HANDOVER_DEMO_REP", "on")
+    os.environ.setdefault("INSIGHTS_CONSOLE", "open")
+    if not os.environ.get("LEADLINE_API_KEY") and not os.environ.get("LEADLINE_API_KEY_FILE"):
+        os.environ["LEADLINE_API_KEY"] = _own_key(data_dir / "api_key")
+
+
+def _own_key(file: Path) -> str:
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(f"lk_{secrets.token_urlsafe(32)}")
+    except FileExistsError:
+        pass
+    return file.read_text().strip()
+
+
+def run(environment: Mapping[str, str] = os.environ) -> None:
+    data_dir = Path(environment.get("LEADLINE_DATA_DIR") or ".leadline").absolute()
+    prepare_environment(data_dir)
+    Installation(data_dir, database_for(data_dir / "postgres", environment.get("DATABASE_URL") or None)).run()
+
+
+def _refuse_taken_ports(settings: Settings) -> None:
+    for name in SERVICES:
+        port = settings.port_of(name)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                raise CannotRun(
+                    f"Port {port} for {name} cannot be used ({error.strerror}). Is Leadline running already? "
+                    f"Otherwise set {name.upper()}_PORT."
+                ) from None
+
+
+def _load_code() -> None:
+    """Everything the services need is loaded once, and what is loaded is left alone by the collector after the fork."""
+    import_module("shared.process")
+    import_module("uvicorn.protocols.http.httptools_impl")
+    for name in SERVICES:
+        import_module(f"services.{name}.app")
+    gc.collect()
+    gc.freeze()
+
+
+def _fork(name: str) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        # A group of its own: Ctrl-C reaches this tree's head alone, which then ends it in order.
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        from shared.process import main
+
+        main(import_module(f"services.{name}.app").service, [])
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException as error:
+        print(f"{name} could not start: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    if pid:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+
+
+def _welcome(settings: Settings, seconds: float) -> str:
+    bus = "Kafka" if settings.kafka_bootstrap_servers else "PostgreSQL"
+    lines = [
+        "",
+        f"Leadline is ready after {seconds:.1f} s, on {bus}.",
+        "",
+        f"  Console           {settings.public_url_of('insights')}/",
+        f"  Landing page      {settings.public_url_of('capture')}/demo",
+    ]
+    if not settings.smtp_url:
+        lines.append(f"  Mails             {settings.public_url_of('nurture')}/mails")
+    lines += [f"  API of {name:<10} {settings.public_url_of(name)}/docs" for name in SERVICES]
+    return "\n".join([*lines, f"  Operator's key    {settings.api_key}", "", "Ctrl-C stops everything.", ""])
