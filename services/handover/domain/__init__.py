@@ -1,0 +1,1 @@
+"""What handover decides: pure, with the time and all facts as arguments."""

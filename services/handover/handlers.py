@@ -1,0 +1,93 @@
+"""What handover does about each event it hears."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from services.handover import moving
+from services.handover.domain.facts import REQUESTS
+from services.handover.domain.lead import Card, Purchase, Request, SalesLead
+from shared.events.capture import ActivityRecorded, CardChanged
+from shared.events.envelope import Envelope
+from shared.events.scoring import ScoreChanged
+from shared.events.stage import StageChanged, TopReason
+from shared.leads import Lead
+from shared.lifecycle import Stage
+
+
+def keep_card(lead: Lead[SalesLead], event: Envelope[CardChanged], now: datetime) -> None:
+    data = event.data
+    lead.state.card_changed = True
+    lead.state.card = Card(
+        version=event.seq,
+        name=data.name,
+        company=data.company,
+        email=data.reach("email"),
+        phone=data.reach("phone"),
+        language=data.language,
+        message=data.message,
+        answers=data.answers,
+    )
+
+
+def follow_stage(lead: Lead[SalesLead], event: Envelope[StageChanged], now: datetime) -> None:
+    state, data = lead.state, event.data
+    state.heard.append(event)
+    if data.score is not None:
+        _score(state, data.score, data.temperature, data.top_reasons, event.attributes.recordedtime)
+    moving.entered(lead, event.time if event.history else now, history=event.history, reason=data.reason)
+    if lead.standing.stage is Stage.sql:
+        _take_over(state, event)
+    elif lead.standing.stage is Stage.disqualified:
+        state.facts.flag = ""
+    if lead.mine:
+        moving.settle(lead, now)
+
+
+def _take_over(state: SalesLead, event: Envelope[StageChanged]) -> None:
+    request, state.facts.request = state.facts.request, None
+    state.cause_id, state.trace = str(event.id), event.attributes.traceparent
+    state.asked_for, state.asked_at = event.data.asked_for, event.time
+    if request is not None and request.activity == event.data.asked_for:
+        state.asked_at = request.at
+
+
+def keep_score(lead: Lead[SalesLead], event: Envelope[ScoreChanged], now: datetime) -> None:
+    data = event.data
+    _score(lead.state, data.score, data.temperature, data.top_reasons, event.attributes.recordedtime)
+
+
+def _score(state: SalesLead, score: float, temperature: str, reasons: list[TopReason], at: datetime) -> None:
+    """Scoring says a score on two topics, between which there is no order."""
+    if state.scored_at is None or at >= state.scored_at:
+        state.score, state.temperature, state.scored_at = score, temperature, at
+        state.top_reasons = msgspec.to_builtins(reasons)
+
+
+def note_activity(lead: Lead[SalesLead], event: Envelope[ActivityRecorded], now: datetime) -> None:
+    facts, data = lead.state.facts, event.data
+    if data.activity == "purchase":
+        facts.purchase = Purchase(event.seq, data.value, data.currency, event.time, event.history)
+    elif data.activity == "flagged" and lead.standing.stage is not Stage.disqualified:
+        facts.flag = data.reason
+    elif data.activity in REQUESTS:
+        recorded = event.attributes.recordedtime
+        _note_request(lead, Request(event.seq, data.activity, event.time, recorded, event.history), event)
+    else:
+        return
+    if lead.mine:
+        moving.settle(lead, now)
+
+
+def _note_request(lead: Lead[SalesLead], request: Request, event: Envelope[ActivityRecorded]) -> None:
+    state = lead.state
+    if not lead.mine or lead.standing.stage is Stage.customer:
+        state.facts.request = request
+        return
+    state.asked_for, state.asked_at = request.activity, request.at
+    if lead.standing.stage is Stage.sql and not state.listed and not request.history:
+        # What history left lying at sales begins to count as soon as the lead itself comes forward.
+        state.listed, state.since = True, event.time
+        state.cause_id, state.trace = str(event.id), event.attributes.traceparent
