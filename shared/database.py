@@ -53,10 +53,17 @@ TRANSIENT: tuple[type[BaseException], ...] = (
 )
 
 
+# They share a parent with outages, but no waiting mends a wrong argument or a missing file.
+_BUGS = (ValueError, FileNotFoundError, PermissionError)
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the same thing may work in a moment. A value that does not fit a column is asyncpg's `InterfaceError`
-    too, and never will."""
-    return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)
+    """Whether the same thing may work in a moment: the database is away, slow, locked or full, or time ran out."""
+    if type(error).__module__.startswith("sqlalchemy."):
+        # It wraps what the driver said; its pool with none free has a TimeoutError of its own.
+        pool_is_empty = type(error).__name__ == "TimeoutError"
+        return pool_is_empty or (error.__cause__ is not None and is_transient(error.__cause__))
+    return isinstance(error, TRANSIENT) and not isinstance(error, _BUGS)
 
 
 def _encode_json(value: object) -> str:

@@ -14,16 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.database import TRANSIENT
+from shared.database import is_transient
 from shared.errors import Malformed, Problem, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 MOST_PROBLEMS = 50  # a body of a thousand wrong activities need not come back as a thousand sentences
 
 _MEMBERS = frozenset({"type", "title", "status", "detail", "headers"})
-
-# They share a parent with outages, but no waiting mends a wrong argument or a missing file.
-_BUGS = (ValueError, FileNotFoundError, PermissionError)
 
 
 def problem(
@@ -44,7 +41,7 @@ def problem(
 
 def answer_to(error: Exception) -> Response:
     """The answer an error gets at the edge. What is none of ours is a bug: 500, and nothing of it is told."""
-    if is_outage(error):
+    if is_transient(error) and not isinstance(error, Problem):
         error = Unavailable()
     match error:
         case Problem():
@@ -61,15 +58,6 @@ def answer_to(error: Exception) -> Response:
 async def answer(_request: Request, error: Exception) -> Response:
     """`answer_to` in the shape of an exception handler of Starlette."""
     return answer_to(error)
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether asking again later may help: the database is away, slow, locked or full, or a deadline has passed."""
-    if type(error).__module__.startswith("sqlalchemy."):
-        # It wraps what the driver said; its pool with none free has a TimeoutError of its own.
-        pool_is_empty = type(error).__name__ == "TimeoutError"
-        return pool_is_empty or (error.__cause__ is not None and is_outage(error.__cause__))
-    return isinstance(error, TRANSIENT) and not isinstance(error, (_BUGS, Problem))
 
 
 def _said(error: Problem) -> Response:

@@ -30,9 +30,10 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from shared import metrics
 from shared.bodies import BodyCap
 from shared.clock import uuid7
+from shared.database import is_transient
 from shared.errors import Problem
 from shared.pages import CONTENT_SECURITY_POLICY
-from shared.problems import MEDIA_TYPE, answer, answer_to, is_outage, problem
+from shared.problems import MEDIA_TYPE, answer, answer_to, problem
 from shared.security import hash_key
 from shared.trace import traced
 
@@ -186,7 +187,7 @@ class Errors:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            if is_outage(error):
+            if is_transient(error):
                 log.warning("request met an outage", route=route_template(scope), error=error)
             elif not isinstance(error, Problem):
                 log.exception("request failed", route=route_template(scope), request_id=scope["state"]["request_id"])

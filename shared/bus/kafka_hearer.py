@@ -41,9 +41,7 @@ logger = structlog.get_logger("bus")
 class KafkaHearer(ConsumerRebalanceListener):
     """One member of a service's consumer group."""
 
-    def __init__(
-        self, service: str, bootstrap: str, prefix: str, consumer: Consumer[Any], progress: Progress
-    ) -> None:
+    def __init__(self, service: str, bootstrap: str, prefix: str, consumer: Consumer[Any], progress: Progress) -> None:
         self.service = service
         self.prefix = prefix
         self.bootstrap = bootstrap

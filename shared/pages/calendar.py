@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from itertools import groupby
+from typing import TypeVar, cast
+
+Item = TypeVar("Item")
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -72,7 +76,12 @@ class Calendar:
             return _two(length // HOUR, "h", length % HOUR // MINUTE, "min")
         return _two(length // DAY, "d", length % DAY // HOUR, "h")
 
-    def filters(self) -> dict[str, Callable[..., str]]:
+    def by_day(self, items: Iterable[Item], now: datetime) -> list[tuple[str, list[Item]]]:
+        """Items that have a moment `at`, in their order, under the day they fall on as `long_day` writes it."""
+        days = groupby(items, lambda item: self.long_day(_moment_of(item), now))
+        return [(day, list(its_items)) for day, its_items in days]
+
+    def filters(self) -> dict[str, Callable[..., object]]:
         return {
             "clock": self.clock,
             "hour": self.hour,
@@ -83,8 +92,16 @@ class Calendar:
             "exact": self.exact,
             "age": self.age,
             "stay": self.stay,
+            "by_day": self.by_day,
         }
 
 
 def _two(more: int, unit: str, less: int, lesser_unit: str) -> str:
     return f"{more} {unit}" + (f" {less} {lesser_unit}" if less else "")
+
+
+def _moment_of(item: object) -> datetime:
+    if isinstance(item, Mapping):
+        return cast("Mapping[str, datetime]", item)["at"]
+    at: datetime = item.at  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return at

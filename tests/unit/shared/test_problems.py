@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy.exc
 from fastapi import HTTPException
 
+from shared.database import is_transient
 from shared.errors import Malformed, NotFound, Problem, Refused, Unauthorised, Unavailable
-from shared.problems import answer_to, is_outage, problem
+from shared.problems import answer_to, problem
 
 
 class LeadSuppressed(Refused):
@@ -101,7 +102,7 @@ def test_a_bug_tells_nothing_of_itself() -> None:
     ],
 )
 def test_an_outage_asks_to_come_again(error: Exception) -> None:
-    assert is_outage(error)
+    assert is_transient(error)
     answer = answer_to(error)
     assert (answer.status_code, answer.headers["retry-after"]) == (http.HTTPStatus.SERVICE_UNAVAILABLE, "1")
 
@@ -117,5 +118,5 @@ def test_an_outage_asks_to_come_again(error: Exception) -> None:
     ],
 )
 def test_no_waiting_mends_a_bug(error: Exception) -> None:
-    assert not is_outage(error)
+    assert not is_transient(error)
     assert answer_to(error).status_code == 500
