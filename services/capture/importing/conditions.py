@@ -69,7 +69,7 @@ def condition_of(where: str, node: Node, findings: Findings) -> Condition:
     """Reads a condition of the map; what is wrong goes to `findings`."""
     tests = list[OneOf | Between]()
     asked = findings.mapping(where, node)
-    if not asked:
+    if not asked and node in ("", {}):
         findings.wrong(where, "must name a column and what it holds, as in {Status: Won}")
     for name, wanted in asked.items():
         column = " ".join(name.split())

@@ -142,12 +142,13 @@ def _likely(evidence: bytes) -> str:
 
 
 def _wide(head: bytes) -> str:
-    """UTF-16 without its mark: in text of any language every second byte of the separators and digits is a NUL."""
-    pairs = len(head) // 2
-    first, second = head[0::2].count(0), head[1::2].count(0)
-    if pairs < 2 or max(first, second) < pairs * 0.1 or min(first, second) > pairs * 0.02:
-        return ""
-    return "utf-16-le" if second > first else "utf-16-be"
+    """UTF-16 without its mark: the line breaks, or most of all signs, have their NUL on the same side."""
+    for name, unit in (("utf-16-le", b"\n\0"), ("utf-16-be", b"\0\n")):
+        marks = sum(head[at : at + 2] == unit for at in range(0, len(head), 2))
+        nul_side = head[unit.index(0) :: 2]
+        if (marks and marks >= 0.9 * head.count(b"\n")) or nul_side.count(0) > 0.4 * len(head) / 2:
+            return name
+    return ""
 
 
 def _known(told: str, marked: str) -> str:

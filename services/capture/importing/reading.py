@@ -16,7 +16,7 @@ from services.capture.importing.encoding import Encoding
 from services.capture.importing.error_file import as_it_was
 from services.capture.importing.layout import Layout
 from services.capture.importing.lines import LONGEST_LINE, Line, Place, lines
-from services.capture.importing.repair import Repaired, is_open, mend, to_width
+from services.capture.importing.repair import Repaired, is_open, is_unbalanced, mend, to_width
 
 _LINES_AHEAD = 50
 """A value whose line breaks tore its row is looked for over so many lines."""
@@ -47,7 +47,7 @@ class Unreadable(NamedTuple):
 def rows(file: BinaryIO, layout: Layout, start: Place | None = None) -> Iterator[Row | Unreadable]:
     """The rows from `start` on, which is the `end` of a row read before, or from the first row of the file."""
     feed = _Feed(lines(file, layout.encoding.line_break, start or layout.first_row), layout.encoding)
-    records = _records(feed, layout)
+    records, torn = _records(feed, layout), 0
     while True:
         feed.pulled.clear()
         try:
@@ -55,10 +55,14 @@ def rows(file: BinaryIO, layout: Layout, start: Place | None = None) -> Iterator
         except StopIteration:
             return
         except (csv.Error, _Faulty):
-            found = _mended(feed, layout, None)
+            found = _mended_from_first_line(feed, layout)
             records = _records(feed, layout)
+            torn = found.line if isinstance(found, Unreadable) else torn
         else:
             found = _row(feed.pulled, cells) if len(cells) == layout.width else _mended(feed, layout, cells)
+            if torn and _ends_torn_row(feed.pulled, torn):
+                found = _unreadable(feed.pulled, f"it seems to be the end of line {torn}, which was refused")
+                torn = 0
         if layout.mended and isinstance(found, Row):
             found = _as_first_found(found, layout)
         if isinstance(found, Unreadable) or any(cell and not cell.isspace() for cell in found.cells):
@@ -145,11 +149,14 @@ def _unreadable(pulled: Sequence[_Text], reason: str) -> Unreadable:
     return Unreadable(first.place.line, raw, reason, first.place, last.end)
 
 
-def _mended(feed: _Feed, layout: Layout, cells: list[str] | None) -> Row | Unreadable:
-    """`cells` is what the rules of CSV made of the pulled lines, None when they made nothing of them."""
+def _ends_torn_row(pulled: Sequence[_Text], torn: int) -> bool:
+    near_enough = pulled[0].line.place.line <= torn + _LINES_AHEAD
+    return near_enough and len(pulled) == 1 and is_unbalanced(pulled[0].text)
+
+
+def _mended(feed: _Feed, layout: Layout, cells: list[str]) -> Row | Unreadable:
+    """`cells` is what the rules of CSV made of the pulled lines: another number than the header has."""
     pulled = feed.pulled
-    if cells is None:
-        return _mended_from_first_line(feed, layout)
     if not cells:
         return _row(pulled, ())
     if len(pulled) > 1:
@@ -174,15 +181,14 @@ def _mended_from_first_line(feed: _Feed, layout: Layout) -> Row | Unreadable:
     if first.fault:
         feed.give_back_all_but(1)
         return _unreadable(feed.pulled, first.fault)
-    opened = is_open(first.text, layout.delimiter)
-    feed.give_back_all_but(_LINES_AHEAD if opened else 1)
-    if opened:
-        feed.look_ahead(_LINES_AHEAD)
+    feed.give_back_all_but(_LINES_AHEAD)
+    feed.look_ahead(_LINES_AHEAD)
     texts = [text.text for text in feed.pulled if not text.fault]
     mended = mend(texts, layout.width, layout.delimiter)
     feed.give_back_all_but(mended.lines if mended else 1)
     if mended:
         return _row(feed.pulled, mended.cells, mended.note)
+    opened = is_open(first.text, layout.delimiter)
     reason = "a quote is opened and never closed" if opened else "its quotes do not match"
     return _unreadable(feed.pulled, reason)
 

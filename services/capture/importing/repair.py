@@ -77,6 +77,11 @@ def split_loosely(text: str, delimiter: str) -> list[str] | None:
         rest = rest[len(delimiter) :]
 
 
+def is_unbalanced(text: str) -> bool:
+    """It has a quote without its partner, as the end of a value with line breaks has."""
+    return text.count('"') % 2 == 1
+
+
 def to_width(cells: Sequence[str], width: int, *, cut_off: bool) -> Repaired | str:
     """The cells made to fit by leaving out or adding empty ones at the end, or the reason why they are not.
 
@@ -119,8 +124,10 @@ def _closing_quote(rest: str, delimiter: str) -> int:
 
 
 def _quotes_before(rest: str, position: int) -> int:
-    """Quotes directly before the position, the opening one not counted."""
-    return position - 1 - len(rest[1:position].rstrip('"'))
+    """Quotes directly before the position, without the opening one and one that a backslash makes a letter."""
+    value = rest[1:position].rstrip('"')
+    quotes = position - 1 - len(value)
+    return quotes - 1 if quotes and value.endswith("\\") else quotes
 
 
 def _unwrapped(text: str, delimiter: str) -> list[str] | None:

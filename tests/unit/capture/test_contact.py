@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.capture.domain.contact import NotAContactPoint, NotAnAddress, NotAPhone, normal_email, normal_phone
@@ -166,16 +166,19 @@ def test_ten_megabytes_of_anything_are_refused_before_they_are_parsed() -> None:
     assert time.perf_counter() - started < 2
 
 
+@settings(deadline=None)
 @given(st.text(max_size=350))
 def test_any_text_is_an_address_for_good_or_is_refused_with_a_reason(text: str) -> None:
     _is_stable(normal_email, text)
 
 
+@settings(deadline=None)
 @given(st.emails())
 def test_every_address_hypothesis_can_think_of_is_written_the_same_twice(text: str) -> None:
     _is_stable(normal_email, text)
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet=st.sampled_from("0123456789+()-./ x"), max_size=45),
     st.sampled_from([None, "US", "DE", "IT", "xx"]),
