@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -113,4 +114,4 @@ async def verdict(line: Line) -> Verdict:
 
 
 def _falls(seqs: Sequence[int]) -> int:
-    return sum(later < earlier for earlier, later in zip(seqs, seqs[1:], strict=False))
+    return sum(later < earlier for earlier, later in pairwise(seqs))

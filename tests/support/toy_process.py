@@ -81,7 +81,7 @@ def position_first() -> None:
     kafka_hearer.KafkaHearer._turn = kafka_turn  # type: ignore[method-assign]
 
     async def postgres_turn(self: Any, connection: Any) -> int:
-        stored, drained = await self._read(connection)
+        stored, _drained = await self._read(connection)
         if stored:
             async with self.database.transaction() as inner:
                 await self._seal(inner, stored, None)
