@@ -50,7 +50,7 @@ lint: $(VENV)/.dev ## Check style, format, types and who may import whom
 topics: $(VENV)/.runtime ## Print which service says and hears what
 	@$(PY) -m deploy.cli topics
 
-up: ## Run everything in Docker: Kafka, PostgreSQL, a mail catcher and the services
+up: .env ## Run everything in Docker: Kafka, PostgreSQL, a mail catcher and the services
 	docker compose up --build
 
 kafka: $(VENV)/.runtime ## Run Apache Kafka without Docker (Java 17 and Maven) until Ctrl-C
@@ -65,6 +65,10 @@ ifeq ($(filter faults,$(ABSENT)),)
 faults: $(VENV)/.dev ## Kill, pause and cut servers under load, and check what may never be lost
 	@$(PY) -m pytest tests/faults $(T)
 endif
+
+.env:
+	@umask 077; printf 'LEADLINE_API_KEY=%s\n' "$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" > $@
+	@echo "Made an operator's key and wrote it to $@"
 
 lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -59,9 +59,3 @@ def test_a_contract_breaks_where_it_is_violated(tree: Path, contract: str) -> No
     kept, said = contracts_kept(tree, contract)
     assert not kept
     assert "BROKEN" in said, said
-
-
-def test_the_command_line_alone_may_load_the_services(tree: Path) -> None:
-    write_module(tree / "shared/cli.py", "def run() -> None:\n    import services.capture\n    services.capture")
-    kept, said = contracts_kept(tree, "shared-knows-no-service")
-    assert kept, said
