@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 EXCEL_DAY_ZERO = datetime(1899, 12, 30, tzinfo=UTC)
 """Day 0 of spreadsheets, which take 1900 for a leap year as Lotus 1-2-3 did."""
@@ -42,6 +43,7 @@ def moment_of(text: str, formats: Sequence[str], zone: tzinfo) -> datetime:
     raise NotAMoment(f"is no date as {' or '.join(formats)}")
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(moment: datetime) -> str:
     """`2024-03-01T12:00:00Z`, with fractions of a second where there are some."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -25,6 +25,7 @@ DEFAULT_CHANNEL = "import"
 Json: TypeAlias = "dict[str, str | int | bool | Json]"
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_MEASURES = ("value", "currency", "duration_seconds")
 _DATES_REMEMBERED = 4096
 
 
@@ -41,8 +42,8 @@ class Composer:
     def __init__(self, plan: ImportMap, slots: Mapping[str, int], started: datetime, zone: tzinfo, region: str) -> None:
         clock = _Clock(started, zone)
         self._contact = _Contact(plan, slots, region)
-        self._fields = _readers(plan.fields, slots)
-        self._source = _readers(plan.source, slots)
+        self._fields = _Texts("fields", plan.fields, slots, LONGEST_ANSWER)
+        self._source = _Texts("source", plan.source, slots, LONGEST_URL)
         self._consents = [_Permission(name, rule, slots, clock, plan) for name, rule in plan.consent.items()]
         self._own = [_Fact(rule, slots, clock, plan.decimal_comma) for rule in plan.activity]
         self._further = [_Fact(rule, slots, clock, plan.decimal_comma) for rule in plan.activities]
@@ -51,10 +52,10 @@ class Composer:
     def compose(self, answers: Answers) -> Composed:
         found = Composed({}, [], [], [])
         found.submission.update(self._contact.of(answers, found))
-        if fields := _texts("fields", self._fields, answers, LONGEST_ANSWER, found):
+        if fields := self._fields.of(answers, found):
             found.submission["fields"] = fields
         source: Json = {"channel": DEFAULT_CHANNEL}
-        source.update(_texts("source", self._source, answers, LONGEST_URL, found))
+        source.update(self._source.of(answers, found))
         found.submission["source"] = source
         self._add_activities(answers, found)
         consent: Json = {one.purpose: said for one in self._consents if (said := one.of(answers, found)) is not None}
@@ -71,8 +72,8 @@ class Composer:
         found.submission["activity"] = own.said(answers, moment, found)
         for fact in self._further:
             if fact.holds(answers) and (count := fact.count(answers, found)):
-                at = fact.moment(answers, found) or moment
-                found.activities.extend(fact.said(answers, at, found) for _ in range(count))
+                activity = fact.said(answers, fact.moment(answers, found) or moment, found)
+                found.activities.extend(activity.copy() for _ in range(count))
 
 
 class _Clock(NamedTuple):
@@ -114,11 +115,9 @@ class _Fact:
         self.holds = rule.when.holds(slots, comma)
         self._when = _When(rule.at, slots, clock)
         self._times = rule.times.reader(slots) if rule.times else None
-        details = _readers(rule.details, slots)
-        self._value, self._currency, self._duration = (
-            details.pop(key, None) for key in ("value", "currency", "duration_seconds")
-        )
-        self._texts = details
+        self._value, self._currency, self._duration = (_reader(rule.details.get(key), slots) for key in _MEASURES)
+        texts = {key: value for key, value in rule.details.items() if key not in _MEASURES}
+        self._texts = _Texts(rule.where, texts, slots, LONGEST_URL)
 
     def moment(self, answers: Answers, found: Composed) -> datetime | None:
         return self._when.of(answers, under(self._where, "at"), found)
@@ -135,10 +134,10 @@ class _Fact:
 
     def said(self, answers: Answers, at: datetime, found: Composed) -> Json:
         activity: Json = {"type": self._type, "at": rfc3339(at)}
-        activity.update(_texts(self._where, self._texts, answers, LONGEST_URL, found))
-        if self._value and (text := self._value(answers)):
+        activity.update(self._texts.of(answers, found))
+        if text := self._value(answers):
             self._add_money(activity, text, answers, found)
-        if self._duration and (text := self._duration(answers)):
+        if text := self._duration(answers):
             seconds = number_of(text, comma=self._comma)
             if seconds is None or seconds < 0:
                 found.problems.append((under(self._where, "duration_seconds"), "is no number of seconds"))
@@ -148,7 +147,7 @@ class _Fact:
 
     def _add_money(self, activity: Json, text: str, answers: Answers, found: Composed) -> None:
         value = money_of(text, comma=self._comma)
-        currency = self._currency(answers).upper() if self._currency else ""
+        currency = self._currency(answers).upper()
         if value is None:
             written = "1.234,50" if self._comma else "1,234.50"
             found.problems.append((under(self._where, "value"), f"is no amount of money as in {written}"))
@@ -219,16 +218,19 @@ def _reader(value: Value | None, slots: Mapping[str, int]) -> Reader:
     return value.reader(slots) if value else lambda answers: ""
 
 
-def _readers(values: Mapping[str, Value], slots: Mapping[str, int]) -> dict[str, Reader]:
-    return {key: value.reader(slots) for key, value in values.items()}
+class _Texts:
+    """Values that are taken as they stand, each under its key."""
 
+    def __init__(self, where: str, values: Mapping[str, Value], slots: Mapping[str, int], limit: int) -> None:
+        self._readers = [(key, under(where, key), value.reader(slots)) for key, value in values.items()]
+        self._limit = limit
 
-def _texts(where: str, readers: Mapping[str, Reader], answers: Answers, limit: int, found: Composed) -> Json:
-    return {
-        key: _within(under(where, key), text, limit, found)
-        for key, reader in readers.items()
-        if (text := reader(answers))
-    }
+    def of(self, answers: Answers, found: Composed) -> Json:
+        texts: Json = {}
+        for key, where, reader in self._readers:
+            if text := reader(answers):
+                texts[key] = _within(where, text, self._limit, found)
+        return texts
 
 
 def _within(where: str, text: str, limit: int, found: Composed) -> str:
