@@ -1,0 +1,83 @@
+"""Who is posting: a page with the publishable key of its site, or somebody with the operator's key."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+
+from starlette.requests import Request
+
+from services.capture.sites import Site, Sites
+from shared.cors import origin_allowed
+from shared.errors import Malformed, Refused, Unauthorised
+from shared.security import is_operator
+
+OPERATOR = "operator"
+
+
+class NoKey(Unauthorised):
+    """A key is needed: send the key of your site as `X-Site-Key`, or in a form as `site`."""
+
+
+class NotAllowed(Refused):
+    """This site key is not known."""
+
+    status = 403
+    title = "Not allowed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sender:
+    """`trusted`: with the operator's key. A post with it need not be of a site."""
+
+    site: Site | None
+    trusted: bool
+
+    @property
+    def holder(self) -> str:
+        """To whom idempotency keys belong."""
+        return OPERATOR if self.trusted or self.site is None else self.site.key
+
+    @property
+    def site_name(self) -> str:
+        return self.site.name if self.site else ""
+
+
+async def sender_of(request: Request, sites: Sites, in_body: str | None = None) -> Sender:
+    """Raises `Unauthorised` without a key or with a wrong operator's key, `NotAllowed` for an unknown site key."""
+    outside = request.headers.get("x-site-key") or request.query_params.get("site")
+    given = outside or in_body
+    if "authorization" in request.headers:
+        if not is_operator(request):
+            raise Unauthorised
+        return Sender(await _named(sites, given) if given else None, True)
+    if not given:
+        raise NoKey
+    site = await sites.get(given)
+    if site is None:
+        raise NotAllowed
+    # The middleware has looked at keys in the header and the query; it cannot see into bodies.
+    if outside is None and (origin := request.headers.get("origin")) is not None:
+        await _check_origin(sites, site, origin, request.headers.get("host", ""))
+    return Sender(site, False)
+
+
+async def _named(sites: Sites, given: str) -> Site:
+    site = await sites.named(given)
+    if site is None:
+        raise Malformed(None, [("/site", "is neither the name nor a key of a site")])
+    return site
+
+
+async def _check_origin(sites: Sites, site: Site, origin: str, host: str) -> None:
+    if not origin_allowed(origin, await sites.origins(site.key), host):
+        raise NotAllowed("This site key is not for pages of this origin.")
+
+
+def ip_prefix(request: Request) -> str:
+    """The network of the caller, too wide to be one household's: /24, or /48 in IPv6."""
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return ""
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))

@@ -1,0 +1,62 @@
+"""Capture: is this a lead, and whose? What it hears, says, times and serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from services.capture import demo, handlers, intake, upkeep
+from services.capture.pages import STATIC as OWN_STATIC
+from services.capture.posting import THANKS, post_lead
+from services.capture.repository import CaptureRepository, Record
+from services.capture.room import room_in
+from services.capture.settings import CaptureSettings
+from shared.cors import SiteCors
+from shared.events.capture import ActivityRecorded, CardChanged, CardErased, DayCounted
+from shared.events.handover import Learned
+from shared.events.nurture import Bounced, Unsubscribed
+from shared.events.privacy import ErasureDone
+from shared.events.stage import StageChanged
+from shared.pages import STATIC
+from shared.service import Runtime, Service
+
+_LEADS, _ACTIVITIES = "/v1/leads", "/v1/activities"
+
+
+def _web(runtime: Runtime[Record]) -> Mapping[str, Any]:
+    origins = room_in(runtime).sites.origins
+    return {
+        "body_bytes": {_ACTIVITIES: 1_000_000},
+        "middleware": [Middleware(SiteCors, allowed_origins=origins, paths=(_LEADS, _ACTIVITIES))],
+    }
+
+
+service = Service[Record](
+    name="capture",
+    consumes={
+        StageChanged: handlers.adopt_stage,
+        Unsubscribed: handlers.take_back_consent,
+        Bounced: handlers.stop_writing,
+        Learned: handlers.learn,
+        ErasureDone: handlers.note_erasure,
+    },
+    publishes=(CardChanged, CardErased, ActivityRecorded, StageChanged, DayCounted),
+    repository=CaptureRepository,
+    timers={handlers.UNCONFIRMED: handlers.disqualify_unconfirmed},
+    serving=(intake.write, upkeep.seed, upkeep.tidy),
+    settings=CaptureSettings,
+    web=_web,
+    routes=(
+        Route(_LEADS, post_lead, methods=["POST"]),
+        Route("/demo", demo.landing),
+        Route("/demo/thanks", demo.thanks),
+        Route("/demo/form", demo.how_to_copy),
+        Route(THANKS, demo.received),
+        Mount("/static/capture", StaticFiles(directory=OWN_STATIC)),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ),
+)

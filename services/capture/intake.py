@@ -1,0 +1,200 @@
+"""Group commit: requests wait in a queue, one writer takes whatever is there, and each is answered after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from services.capture.acceptance import Answer, Ask, InFlight, KeyReused, Verdict, accept
+from services.capture.repeatable import Key
+from services.capture.repository import Record
+from services.capture.room import room_in
+from services.capture.settings import CaptureSettings
+from shared import metrics
+from shared.database import is_transient
+from shared.errors import Unavailable
+from shared.leads import Leads
+
+if TYPE_CHECKING:
+    from shared.service import Runtime
+
+MOST_TOGETHER = 256
+# A broken connection is no reason to turn anybody away: the next one may be good.
+RETRY_SECONDS = 0.25
+_RETRY_PAUSE = 0.02
+# A key that another process is answering is asked for again this often, and this long.
+_HELD_PAUSE = 0.02
+HELD_SECONDS = 0.25
+
+_LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+logger = structlog.get_logger("intake")
+
+
+@dataclasses.dataclass(slots=True)
+class _Waiting:
+    """A request on its way to its commit. `tried`: a commit of it may have got through unnoticed."""
+
+    ask: Ask
+    since: float
+    answer: asyncio.Future[Answer]
+    tried: bool = False
+    alarm: asyncio.TimerHandle | None = None
+
+
+class Intake:
+    """The one way in for submissions, of forms and of files alike."""
+
+    def __init__(self, leads: Leads[Record], settings: CaptureSettings) -> None:
+        self._leads = leads
+        self._settings = settings
+        self._queue: deque[_Waiting] = deque()
+        self._more = asyncio.Event()
+        self._by_key: dict[Key, _Waiting] = {}
+        self._progress = 0.0
+
+    async def take(self, ask: Ask) -> Answer:
+        """The answer to a submission, once it is durable.
+
+        Two equal requests with one key share one answer. Raises `KeyReused`, `InFlight`, and `Unavailable` when there
+        is no telling that it is stored.
+        """
+        if ask.key is None:
+            return await self._enqueue(ask).answer
+        while (same := self._by_key.get(ask.key)) is not None:
+            if same.ask.body_hash == ask.body_hash:
+                return await asyncio.shield(same.answer)
+            await asyncio.wait([same.answer])
+            if not same.answer.cancelled() and same.answer.exception() is None:
+                raise KeyReused
+            self._forget(same)
+        return await asyncio.shield(self._enqueue(ask).answer)
+
+    def _enqueue(self, ask: Ask) -> _Waiting:
+        if len(self._queue) >= self._settings.most_waiting:
+            raise Unavailable("too many are waiting; ask again in a moment")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(ask, loop.time(), loop.create_future())
+        waiting.alarm = loop.call_at(waiting.since + self._settings.stalled_seconds, self._look, waiting)
+        waiting.answer.add_done_callback(lambda _: self._forget(waiting))
+        if ask.key is not None:
+            self._by_key[ask.key] = waiting
+        self._queue.append(waiting)
+        self._more.set()
+        return waiting
+
+    def _forget(self, waiting: _Waiting) -> None:
+        if waiting.alarm is not None:
+            waiting.alarm.cancel()
+        if waiting.ask.key is not None and self._by_key.get(waiting.ask.key) is waiting:
+            del self._by_key[waiting.ask.key]
+
+    def _look(self, waiting: _Waiting) -> None:
+        """Has it waited too long? While others are being stored its turn will come; else the database is away."""
+        loop = asyncio.get_running_loop()
+        last = max(waiting.since, self._progress)
+        due = min(last + self._settings.stalled_seconds, waiting.since + self._settings.deadline_seconds)
+        if loop.time() >= due:
+            _settle(waiting.answer, Unavailable("this could not be stored in time"))
+        else:
+            waiting.alarm = loop.call_at(due, self._look, waiting)
+
+    async def write(self) -> None:
+        """Commit what is there, over and over; nothing waits for company."""
+        while True:
+            await self._more.wait()
+            batch = self._next()
+            if not batch:
+                self._more.clear()
+                continue
+            await self._write(batch)
+
+    def _next(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < MOST_TOGETHER:
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                batch.append(waiting)
+        return batch
+
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
+        """Answer all of it. What fails is halved until what fails stands alone and gets its own error."""
+        try:
+            verdicts = await self._commit(batch)
+        except Exception as error:
+            if is_transient(error):
+                await self._again_or_away(batch, error)
+            elif len(batch) == 1:
+                logger.error("submission_failed", exc_info=error)
+                _settle(batch[0].answer, error)
+            else:
+                middle = len(batch) // 2
+                await self._write(batch[:middle])
+                await self._write(batch[middle:])
+            return
+        self._progress = asyncio.get_running_loop().time()
+        for waiting, verdict in zip(batch, verdicts, strict=True):
+            self._answer(waiting, verdict)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> list[Verdict]:
+        again = any(waiting.tried for waiting in batch)
+        for waiting in batch:
+            waiting.tried = True
+        async with self._leads.database.transaction() as connection:
+            now = self._leads.clock.now()
+            verdicts = await accept(self._leads, connection, [w.ask for w in batch], now, again=again)
+        metrics.GROUP_COMMIT.labels(self._leads.service).observe(len(batch))
+        return verdicts
+
+    async def _again_or_away(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        """Try again with who has not waited long; tell the others that the database is away."""
+        moment = asyncio.get_running_loop().time()
+        patience = self._settings.deadline_seconds if isinstance(error, _LOST_A_RACE) else RETRY_SECONDS
+        young = [waiting for waiting in batch if moment - waiting.since < patience]
+        for waiting in batch:
+            if moment - waiting.since >= patience:
+                _settle(waiting.answer, Unavailable("the database cannot be reached"))
+        if len(young) < len(batch):
+            logger.warning("submissions_turned_away", count=len(batch) - len(young), error=type(error).__name__)
+        self._queue.extendleft(reversed(young))
+        await asyncio.sleep(_RETRY_PAUSE)
+
+    def _answer(self, waiting: _Waiting, verdict: Verdict) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(verdict, InFlight) and loop.time() - waiting.since < HELD_SECONDS:
+            loop.call_later(_HELD_PAUSE, self._back, waiting)
+        elif isinstance(verdict, Answer):
+            metrics.SUBMISSIONS.labels(waiting.ask.submission.touch.channel, verdict.outcome).inc()
+            if not waiting.answer.done():
+                waiting.answer.set_result(verdict)
+        else:
+            _settle(waiting.answer, verdict)
+
+    def _back(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._more.set()
+
+
+def _settle(answer: asyncio.Future[Answer], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        # Its request may have gone; nobody has to hear of it then.
+        answer.exception()
+
+
+def intake_of(runtime: Runtime[Any]) -> Intake:
+    """The intake of a running service; it must run as part `api` for anything to be committed."""
+    if "intake" not in runtime.attached:
+        runtime.attached["intake"] = Intake(runtime.leads, room_in(runtime).settings)
+    intake: Intake = runtime.attached["intake"]
+    return intake
+
+
+async def write(runtime: Runtime[Any]) -> None:
+    await intake_of(runtime).write()

@@ -1,0 +1,384 @@
+"""What was posted: bytes to a typed command, or which member is wrong and why."""
+
+from __future__ import annotations
+
+import difflib
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal, cast
+from uuid import UUID
+
+import msgspec
+
+from services.capture.domain import cleaning, web_address
+from services.capture.domain.channel import CLICK_IDS, channel
+from services.capture.domain.contact import NotAContactPoint, normal_email, normal_phone
+from services.capture.domain.submission import Activity, Permission, Submission
+from shared.clock import EPOCH
+from shared.errors import Malformed
+from shared.events.capture import Touch
+
+SITE_MAY_GO_BACK = timedelta(days=7)
+
+ACTIVITY_TYPES = frozenset({
+    "form_submitted", "demo_requested", "contact_requested", "newsletter_subscribed", "asset_downloaded", "page_viewed",
+    "product_viewed", "pricing_viewed", "webinar_registered", "webinar_attended", "trial_started", "chat_message",
+    "call", "sms", "email_reply", "purchase", "flagged",
+})  # fmt: skip
+OPERATOR_TYPES = frozenset({"flagged"})
+"""What only somebody with a secret key may say of a lead: it takes it out of the funnel."""
+
+LONGEST_NAME = 200
+LONGEST_ANSWER = 2_000
+LONGEST_MESSAGE = 10_000
+LONGEST_CONSENT = 2_000
+LONGEST_ID = 200
+MOST_FIELDS = 100
+MOST_PURPOSES = 20
+MOST_IN_A_LIST = 100
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class ActivityBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    type: str = "form_submitted"
+    at: _Moment | None = None
+    asset: str = ""
+    url: str = ""
+    conversion_point: str = ""
+    value: Decimal | None = None
+    currency: str = ""
+    duration_seconds: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] | None = None
+    outcome: str = ""
+    reason: str = ""
+    text: str = ""
+
+
+class SourceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    channel: str = ""
+    medium: str = ""
+    source: str = ""
+    campaign: str = ""
+    url: str = ""
+    referrer: str = ""
+    click_ids: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class LeadBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/leads."""
+
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    company: str | None = None
+    kind: Literal["person", "organization"] | None = None
+    fields: dict[str, object] | None = None
+    message: str | None = None
+    language: str | None = None
+    activity: ActivityBody | None = None
+    source: SourceBody | None = None
+    consent: dict[str, object] | None = None
+    visitor_id: str | None = None
+    submission_id: str | None = None
+    site: str | None = None
+    product: str | None = None
+    website: str | None = None
+    history: bool = False
+
+
+_decoder = msgspec.json.Decoder(LeadBody)
+_NO_ACTIVITY, _NO_SOURCE = ActivityBody(), SourceBody()
+
+
+def read_lead(raw: bytes) -> LeadBody:
+    """Raises `Malformed` that points at the first member with the wrong shape."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Malformed("Some values cannot be read.", [place_of(str(error), _NAMES)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed("The body is not JSON in UTF-8.", [("", _shape(error))]) from None
+
+
+def body_hash(body: LeadBody, secret: bytes) -> bytes:
+    """The same for bodies that say the same, in whatever order; with a secret in it, as a body can be guessed."""
+    said = msgspec.structs.replace(body, submission_id=None, site=None)
+    return hmac.digest(secret, msgspec.json.encode(said, order="deterministic"), "sha256")
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a post beside its body. `trusted`: it came with the operator's key."""
+
+    submission_id: UUID
+    now: datetime
+    site: str = ""
+    policy: str = "contact_valid"
+    product: str = ""
+    region: str = ""
+    currency: str = "EUR"
+    test: bool = False
+    trusted: bool = False
+    sender: str = "lead"
+    ip_prefix: str = ""
+    types: Collection[str] = ACTIVITY_TYPES
+
+
+def understand(body: LeadBody, context: Context) -> Submission:
+    """The typed command in a body. Raises `Malformed` with every member that is wrong."""
+    wrong: list[tuple[str, str]] = []
+    email, phone = _contact(body, context.region, wrong)
+    message = _long("/message", body.message or "", LONGEST_MESSAGE, wrong)
+    activity = _activity(body.activity or _NO_ACTIVITY, "/activity", context, wrong, message)
+    submission = Submission(
+        submission_id=context.submission_id,
+        activity=activity,
+        touch=_touch(body.source or _NO_SOURCE, activity),
+        site=context.site,
+        policy=context.policy,
+        email=email,
+        phone=phone,
+        name=_line("/name", body.name, LONGEST_NAME, wrong),
+        company=_line("/company", body.company, LONGEST_NAME, wrong),
+        kind=body.kind or "person",
+        answers=_answers(body.fields or {}, wrong),
+        message=message,
+        language=cleaning.token(body.language or "")[:35],
+        consent=_consent(body.consent or {}, wrong),
+        visitor_id=_line("/visitor_id", body.visitor_id, LONGEST_ID, wrong),
+        product=cleaning.token(body.product or "") or context.product,
+        trap=cleaning.one_line(body.website or "")[:LONGEST_NAME],
+        test=context.test,
+        history=body.history,
+        sender=context.sender,
+        ip_prefix=context.ip_prefix,
+    )
+    if body.history and not context.trusted:
+        wrong.append(("/history", "needs the operator's key"))
+    if wrong:
+        raise Malformed("Some values cannot be taken.", wrong)
+    return submission
+
+
+def _contact(body: LeadBody, region: str, wrong: list[tuple[str, str]]) -> tuple[str, str]:
+    email, phone = body.email or "", body.phone or ""
+    if not email.strip() and not phone.strip():
+        wrong.append(("/email", "an e-mail address or a telephone number is needed"))
+        return "", ""
+    try:
+        email = normal_email(cleaning.one_line(email)) if email.strip() else ""
+    except NotAContactPoint as refusal:
+        wrong.append(("/email", refusal.reason))
+    try:
+        phone = normal_phone(cleaning.one_line(phone), region or None) if phone.strip() else ""
+    except NotAContactPoint as refusal:
+        wrong.append(("/phone", refusal.reason))
+    return email, phone
+
+
+def _activity(
+    body: ActivityBody, at: str, context: Context, wrong: list[tuple[str, str]], message: str = ""
+) -> Activity:
+    value, currency = _money(body, at, context, wrong)
+    return Activity(
+        type=_type(body.type, f"{at}/type", context, wrong),
+        at=_moment(body.at, f"{at}/at", context, wrong),
+        asset=cleaning.token(body.asset),
+        path=web_address.path_of(body.url),
+        conversion_point=cleaning.token(body.conversion_point),
+        value=value,
+        currency=currency,
+        duration_seconds=body.duration_seconds,
+        outcome=cleaning.slug(body.outcome),
+        reason=cleaning.slug(body.reason),
+        text=_long(f"{at}/text", body.text, LONGEST_MESSAGE, wrong) or message,
+    )
+
+
+def _type(given: str, pointer: str, context: Context, wrong: list[tuple[str, str]]) -> str:
+    name = given.strip()
+    if name not in context.types:
+        wrong.append((pointer, "is not a known activity type" + _meant(name, context.types)))
+    elif name in OPERATOR_TYPES and not context.trusted:
+        wrong.append((pointer, "needs the operator's key"))
+    return name
+
+
+def _moment(given: datetime | None, pointer: str, context: Context, wrong: list[tuple[str, str]]) -> datetime:
+    if given is None or given > context.now:
+        return context.now
+    if given < EPOCH:
+        wrong.append((pointer, "is before 1970"))
+        return context.now
+    given = given.astimezone(UTC)
+    if given < context.now - SITE_MAY_GO_BACK and not context.trusted:
+        wrong.append((pointer, "is more than 7 days ago, which needs the operator's key"))
+    return given
+
+
+def _money(body: ActivityBody, at: str, context: Context, wrong: list[tuple[str, str]]) -> tuple[str, str]:
+    """The amount as a plain decimal string and its currency, both empty where there is no amount."""
+    currency = body.currency.strip().upper()
+    if currency and not re.fullmatch(r"[A-Z]{3}", currency):
+        wrong.append((f"{at}/currency", "is not an ISO 4217 code like EUR"))
+    if body.value is None:
+        if body.type == "purchase":
+            wrong.append((f"{at}/value", "a purchase needs its value"))
+        return "", ""
+    value = body.value
+    if not value.is_finite() or value < 0 or value.adjusted() > 14 or _places(value) > 4:
+        wrong.append((f"{at}/value", "must be an amount of at most 15 digits and 4 decimals, not below zero"))
+        return "", ""
+    return f"{value:f}", currency or context.currency
+
+
+def _places(value: Decimal) -> int:
+    return max(0, -cast("int", value.normalize().as_tuple().exponent))
+
+
+def _touch(body: SourceBody, activity: Activity) -> Touch:
+    clicks = {name: cleaning.token(click)[:200] for name, click in body.click_ids.items() if name in CLICK_IDS}
+    asked = web_address.parameters_of(body.url)
+    clicks |= {n: cleaning.one_line(v)[:200] for n, v in asked.items() if n in CLICK_IDS and n not in clicks}
+    medium = cleaning.token(body.medium or asked.get("utm_medium", ""))
+    source = cleaning.token(body.source or asked.get("utm_source", ""))
+    referrer = web_address.host_of(body.referrer)
+    return Touch(
+        channel=cleaning.slug(body.channel)
+        or channel(cleaning.slug(medium), cleaning.slug(source), referrer, clicks, web_address.host_of(body.url)),
+        medium=medium,
+        source=source or referrer,
+        campaign=cleaning.token(body.campaign or asked.get("utm_campaign", "")),
+        url=web_address.place_of(body.url),
+        referrer=web_address.place_of(body.referrer),
+        click_ids=clicks,
+        conversion_point=activity.conversion_point,
+        at=activity.at,
+    )
+
+
+def _answers(fields: Mapping[str, object], wrong: list[tuple[str, str]]) -> dict[str, str]:
+    if len(fields) > MOST_FIELDS:
+        wrong.append(("/fields", f"has more than {MOST_FIELDS} members"))
+        return {}
+    answers: dict[str, str] = {}
+    for name, value in fields.items():
+        pointer = f"/fields/{_escaped(name)}"
+        clean, answer = cleaning.one_line(name), _answer(value)
+        if not clean or len(clean) > LONGEST_NAME:
+            wrong.append((pointer, f"its name must have 1 to {LONGEST_NAME} characters"))
+        elif answer is None:
+            wrong.append((pointer, "must be text, a number, true, false, or a list of them"))
+        elif answer:
+            answers[clean] = _long(pointer, answer, LONGEST_ANSWER, wrong)
+    return answers
+
+
+def _answer(value: object) -> str | None:
+    """An answer as text; None for what is none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case str() | int() | float():
+            return str(value)
+        case list():
+            parts = [_answer(one) for one in cast("list[object]", value) if not isinstance(one, list)]
+            fits = len(parts) == len(cast("list[object]", value)) <= MOST_IN_A_LIST and None not in parts
+            return ", ".join(part for part in parts if part) if fits else None
+        case _:
+            return None
+
+
+def _consent(given: Mapping[str, object], wrong: list[tuple[str, str]]) -> dict[str, Permission]:
+    if len(given) > MOST_PURPOSES:
+        wrong.append(("/consent", f"has more than {MOST_PURPOSES} purposes"))
+        return {}
+    permissions: dict[str, Permission] = {}
+    for name, said in given.items():
+        pointer, purpose = f"/consent/{_escaped(name)}", cleaning.slug(name)
+        if not purpose:
+            wrong.append((pointer, "its name must be a word"))
+        elif isinstance(said, bool):
+            permissions[purpose] = Permission(said)
+        elif isinstance(said, dict):
+            permissions[purpose] = _permission(cast("dict[str, object]", said), pointer, wrong)
+        else:
+            wrong.append((pointer, 'must be {"granted": true or false, "text": the words that were shown}'))
+    return permissions
+
+
+def _permission(said: Mapping[str, object], pointer: str, wrong: list[tuple[str, str]]) -> Permission:
+    granted, text = said.get("granted"), said.get("text", "")
+    unknown = sorted(said.keys() - {"granted", "text"})
+    wrong += [(f"{pointer}/{_escaped(name)}", "is not known here; there are granted and text") for name in unknown]
+    if not isinstance(granted, bool):
+        wrong.append((f"{pointer}/granted", "must be true or false"))
+    if not isinstance(text, str):
+        wrong.append((f"{pointer}/text", "must be text"))
+        return Permission(False)
+    return Permission(granted is True, _long(f"{pointer}/text", text, LONGEST_CONSENT, wrong))
+
+
+def _line(pointer: str, text: str | None, longest: int, wrong: list[tuple[str, str]]) -> str:
+    clean = cleaning.one_line(text) if text else ""
+    if len(clean) > longest:
+        wrong.append((pointer, f"has more than {longest} characters"))
+    return clean
+
+
+def _long(pointer: str, text: str, longest: int, wrong: list[tuple[str, str]]) -> str:
+    clean = cleaning.lines(text)
+    if len(clean) > longest:
+        wrong.append((pointer, f"has more than {longest} characters"))
+    return clean
+
+
+_PLACE = re.compile(r"^(?P<why>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`(?:, got `(?P<got>[^`]*)`)?")
+_NAMES = (*LeadBody.__struct_fields__, *ActivityBody.__struct_fields__, *SourceBody.__struct_fields__)
+_IN_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "object": "an object",
+    "array": "a list",
+    "bool": "true or false",
+    "datetime": "a time like 2026-03-01T09:30:00Z",
+    "decimal": "an amount",
+    "null": "null",
+    "float": "a number",
+}
+
+
+def place_of(error: str, names: Collection[str]) -> tuple[str, str]:
+    """msgspec's message as a JSON pointer and what is wrong there, in our words."""
+    found = _PLACE.match(error)
+    assert found
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", (found["path"] or "").replace(".", "/")).replace("[...]", "/*")
+    if unknown := _UNKNOWN.fullmatch(found["why"]):
+        return f"{pointer}/{_escaped(unknown['name'])}", "is not known here" + _meant(unknown["name"], names)
+    if "timezone" in found["why"]:
+        return pointer, "needs its timezone, as in 2026-03-01T09:30:00Z"
+    if "RFC3339" in found["why"]:
+        return pointer, "must be a time like 2026-03-01T09:30:00Z"
+    if (expected := _EXPECTED.fullmatch(found["why"])) and expected["got"]:
+        wanted = [_IN_WORDS.get(kind, kind) for kind in expected["wanted"].split(" | ") if kind != "null"]
+        return pointer, f"must be {' or '.join(wanted)}, not {_IN_WORDS.get(expected['got'], expected['got'])}"
+    return pointer, found["why"].replace("`", "")[:200]
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name[:50], known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _escaped(name: str) -> str:
+    return cleaning.one_line(name)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
+
+
+def _shape(error: Exception) -> str:
+    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]

@@ -1,0 +1,27 @@
+"""What capture is told by its environment, beside what all services share."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import Settings
+
+
+class CaptureSettings(Settings):
+    model_config = SettingsConfigDict(**Settings.model_config | {"env_prefix": "CAPTURE_"})
+
+    # Makes the site `demo` with the key pk_demo, open to pages of this machine: for `make run`, not for the internet.
+    demo_site: bool = False
+    # The country in which a number without a country code is dialled, as an ISO 3166 code, where the site has none.
+    phone_region: str = Field("", pattern=r"^([A-Z]{2})?$")
+    # Activity types of one's own beside the built-in ones, separated by commas.
+    activity_types: str = Field("", pattern=r"^[a-z0-9_, ]*$")
+    # A request that waits this long while nothing at all is being committed is told that the database is away.
+    stalled_seconds: float = Field(1.0, gt=0)
+    # And this long in any case.
+    deadline_seconds: float = Field(5.0, gt=0)
+    # Requests that may wait for their commit; more are turned away at once.
+    most_waiting: int = Field(2000, ge=1)
+    # What visitors did who never said who they are is forgotten after this many days.
+    anonymous_days: int = Field(90, ge=1)
