@@ -26,7 +26,7 @@ MOST_TIMES = 100
 """How often at most one row says the same fact."""
 
 LEAD_KEYS = ("email", "phone", "name", "company")
-SOURCE_KEYS = ("channel", "medium", "source", "campaign", "url", "referrer", "conversion_point")
+SOURCE_KEYS = ("channel", "medium", "source", "campaign", "url", "referrer")
 DETAIL_KEYS = (
     "asset",
     "url",
@@ -55,6 +55,7 @@ _MAP_KEYS = (
     "consent",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MOST_FIELDS, _MOST_PURPOSES = 100, 20  # as many as a submission may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,8 @@ def _lead(top: Mapping[str, Node], findings: Findings) -> dict[str, Value]:
 
 def _fields(top: Mapping[str, Node], findings: Findings) -> dict[str, Value]:
     fields = findings.mapping("fields", top.get("fields", ""))
+    if len(fields) > _MOST_FIELDS:
+        findings.wrong("fields", f"has more than {_MOST_FIELDS} answers")
     for name in fields:
         if not _NAME.fullmatch(name):
             findings.wrong(under("fields", name), "must be of small letters, digits and _, and begin with a letter")
@@ -296,7 +299,10 @@ def _moment(where: str, keys: Mapping[str, Node], findings: Findings) -> Moment:
 
 def _consents(top: Mapping[str, Node], findings: Findings) -> dict[str, ConsentRule]:
     found = dict[str, ConsentRule]()
-    for purpose, node in findings.mapping("consent", top.get("consent", "")).items():
+    purposes = findings.mapping("consent", top.get("consent", ""))
+    if len(purposes) > _MOST_PURPOSES:
+        findings.wrong("consent", f"has more than {_MOST_PURPOSES} purposes")
+    for purpose, node in purposes.items():
         where = under("consent", purpose)
         if not _NAME.fullmatch(purpose):
             findings.wrong(where, "must be of small letters, digits and _, and begin with a letter")

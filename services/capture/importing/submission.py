@@ -16,9 +16,9 @@ from services.capture.importing.moments import NotAMoment, moment_of, rfc3339
 from services.capture.importing.values import Answers, Reader, Value, constants_of
 
 LONGEST_NAME = 200
-LONGEST_ANSWER = 4_000
+LONGEST_ANSWER = 2_000
 LONGEST_URL = 2_000
-"""Characters."""
+"""Characters, as many as a submission takes."""
 
 DEFAULT_CHANNEL = "import"
 

@@ -63,6 +63,7 @@ def test_the_least_map_needs_a_site_and_a_contact_point() -> None:
         ("activities: [{type: purchase, value: 5}]", "activities[0].currency", "needed beside a value"),
         ("consent: {marketing: {text: x}}", "consent.marketing", "needs granted or refused"),
         ("consent: {marketing: {granted: {Mail: x}}}", "consent.marketing.text", "the words that the person agreed"),
+        ("fields: {" + ", ".join(f"f{number}: x" for number in range(101)) + "}", "fields", "more than 100 answers"),
         ("timezone: Europe/Berlinn", "timezone", "did you mean 'Europe/Berlin'"),
         ("decimal: dot", "decimal", "point (1,234.50) or comma"),
         ("unanswered: {Select: x}", "unanswered", "must be a single value"),
