@@ -319,7 +319,7 @@ def _choose_identity(data_dir: Path, binaries: PostgresBinaries) -> Identity:
         if identity.reaches(binaries.postgres, home):
             return identity
     for identity in candidates:
-        if identity.way == "account":
+        if identity.way == "account" and identity.works():
             return identity  # it reaches neither programs nor data here: both move to where it does
     raise PostgresFailed(
         "PostgreSQL does not run as root, and neither a user namespace nor an unprivileged account could be used here:"

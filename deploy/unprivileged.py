@@ -46,6 +46,10 @@ class Identity:
         probe = [*self._launcher("probe"), str(program), str(folder)]
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
+    def works(self) -> bool:
+        """Whether this machine lets us become this identity at all."""
+        return self.reaches(Path("/"), Path("/"))
+
     def own(self, path: Path) -> None:
         """Gives `path` to this identity, where that is a change."""
         if self.way == "account":

