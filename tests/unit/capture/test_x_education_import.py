@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.capture.importing.layout import examine
 from services.capture.importing.map_file import read_map
 from services.capture.importing.mapping import ImportedRow, RowMapper, bind
 from services.capture.importing.reading import Row, Unreadable, rows
+from services.capture.parsing import ActivityBody, Context, read_lead, understand
 
 PROJECT = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("LEADLINE_SHARED", PROJECT.parent / "shared")) / "data" / "x-education"
@@ -93,6 +97,17 @@ def test_the_leads_say_what_the_file_says() -> None:
     refused = sum("'marketing': {'granted': False" in str(row.submission["consent"]) for row in found)
     assert refused == sum(row["Do Not Email"] == "Yes" for row in table) == 564
     assert not any("Select" in str(row.submission) or "'google'" in str(row.submission) for row in found)
+
+
+@needs_leads
+def test_every_lead_is_what_a_post_takes() -> None:
+    for row in imported("leads.csv"):
+        body = read_lead(json.dumps(row.submission).encode())
+        taken = understand(body, Context(submission_id=UUID(int=1), now=STARTED, trusted=True))
+        assert taken.email == row.submission["email"]
+        assert taken.answers == row.submission["fields"]
+        assert taken.activity.at == STARTED
+        assert len(msgspec.convert(list(row.activities), list[ActivityBody])) == len(row.activities)
 
 
 def test_the_map_of_the_example_leaves_out_what_tells_how_the_sale_ended() -> None:
