@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
+from operator import attrgetter
 from typing import TypeVar, cast
 
 Item = TypeVar("Item")
@@ -103,5 +104,4 @@ def _two(more: int, unit: str, less: int, lesser_unit: str) -> str:
 def _moment_of(item: object) -> datetime:
     if isinstance(item, Mapping):
         return cast("Mapping[str, datetime]", item)["at"]
-    at: datetime = item.at  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    return at
+    return cast("datetime", attrgetter("at")(item))

@@ -11,6 +11,8 @@ from typing import cast
 from services.insights.pages.drawing import FlowBack, StageCount, draw, worst
 from shared.pages.navigation import console
 
+Row = dict[str, object]
+
 NOW = datetime(2026, 11, 17, 13, 32, 8, tzinfo=UTC)
 
 
@@ -61,6 +63,7 @@ CAPTURE = (
     ),
     DEMO.but("that was not taken", errors={"form": {"text": "We cannot take answers just now.", "proposal": None}}),
     Sample("capture", "thanks.html", {}),
+    Sample("capture", "received.html", {}),
     Sample("capture", "copy.html", {"address": "http://127.0.0.1:8001", "site_key": "pk_demo"}),
     Sample(
         "capture",
@@ -182,7 +185,7 @@ FLOWS_BACK: list[FlowBack] = [
 ]
 
 
-def change(seconds: int, who: str, before: str | None, to: str, reason: str) -> dict[str, object]:
+def change(seconds: int, who: str, before: str | None, to: str, reason: str) -> Row:
     at = NOW - timedelta(seconds=seconds)
     lead = f"0198c5f2-0000-7000-8000-{seconds:012d}"
     return {"at": at, "lead_id": lead, "who": who, "from": before, "to": to, "reason": reason}
@@ -220,6 +223,128 @@ HOME = Sample(
     },
 )
 _NOTHING = counts([0] * 9, [0] * 9)
+
+
+def row(
+    who: str, organization: str, stage: str, temperature: str, score: float | None, **more: object
+) -> dict[str, object]:
+    return {
+        "lead_id": "0198c5f2-0000-7000-8000-000000000042",
+        "who": who,
+        "organization": organization,
+        "stage": stage,
+        "temperature": temperature,
+        "score": score,
+        "fit": "A",
+        "source": "search ads",
+        "owner": "",
+        "seen": NOW - timedelta(minutes=3),
+        **more,
+    }
+
+
+LEADS = Sample(
+    "insights",
+    "leads.html",
+    {
+        "console": console("leads", _ADDRESSES, "Tarn Sensors"),
+        "now": NOW,
+        "as_of": NOW - timedelta(seconds=1),
+        "leads": [
+            row("Mara Lindqvist", "Norrvik Logistics", "sql", "hot", 84.0, owner="Daniel Osei", seen=NOW),
+            row("Teo Abara", "Halden Foods", "accepted", "hot", 76.2, fit="B", source="referral", owner="Daniel Osei"),
+            row("Jonas Weidlich", "Kühlwerk Süd", "returned", "warm", 39.0, seen=NOW - timedelta(hours=30)),
+            row("Luca Ferrante", "Latteria Alta", "iql", "cold", 24.0, source="", seen=NOW - timedelta(days=34)),
+            row("r.ek@example.com", "", "registered", "", None, fit="", seen=None),
+        ],
+        "q": "",
+        "stage": "",
+        "total": 412,
+        "first": 1,
+        "back_url": "",
+        "next_url": "/leads?after=c3d",
+        "elsewhere": None,
+    },
+)
+
+
+def entry(points: float, reason: str, rule: str, days: int, kind: str = "engagement") -> Row:
+    return {"points": points, "reason": reason, "rule": rule, "at": NOW - timedelta(days=days), "kind": kind}
+
+
+def item(ago: timedelta, source: str, summary: str, detail: str = "", **more: object) -> Row:
+    told: Row = {"type": source, "from": None, "to": None, "points": None, **more}
+    return {"at": NOW - ago, "source": source, "summary": summary, "detail": detail, **told}
+
+
+LEAD = Sample(
+    "insights",
+    "lead.html",
+    {
+        "console": console("leads", _ADDRESSES, "Tarn Sensors"),
+        "now": NOW,
+        "as_of": NOW - timedelta(seconds=1),
+        "lead": {
+            "lead_id": "0198c5f2-0000-7000-8000-000000000042",
+            "who": "Mara Lindqvist",
+            "initials": "ML",
+            "role": "Head of operations",
+            "organization": "Norrvik Logistics",
+            "email": "mara.lindqvist@example.com",
+            "phone": "+46 70 174 06 42",
+            "cycle": 2,
+            "stage": "sql",
+            "temperature": "hot",
+            "owner": "Daniel Osei",
+            "due": NOW + timedelta(minutes=15),
+            "source": "search ads",
+            "test": False,
+        },
+        "score": {
+            "score": 67.8,
+            "fit": 22.0,
+            "engagement": 45.8,
+            "grade": "A",
+            "rule_version": 17,
+            "entries": [
+                entry(40.0, "Asked for a demo", "Demo requested", 0),
+                entry(8.9, "Looked at prices 3 times", "Pricing pages", 3),
+                entry(-3.1, "Read the careers page twice", "Looks for a job", 9),
+                entry(12.0, "340 staff; wanted: 50 to 500", "profile Chilled freight v4", 29, "fit"),
+                entry(10.0, "Heads a department", "from the form", 0, "fit"),
+            ],
+        },
+        "timeline": [
+            item(timedelta(0), "handover", "Next in line: Daniel Osei", "Swedish, freight loggers, 3 of 8 open"),
+            item(timedelta(seconds=2), "scoring", "Asked for a demo", "Rule Fast track", to="sql", **{"from": "mql"}),
+            item(timedelta(seconds=3), "capture", "Sent the form Request a demo", points=40.0),
+            item(timedelta(days=3), "capture", "Looked at prices 3 times", points=12.0),
+            item(timedelta(days=7), "nurture", "Opened mail 4 of 7", "What a broken chain costs", points=1.5),
+            item(timedelta(days=29), "capture", "Wrote for the first time", to="captured"),
+        ],
+        "consents": [
+            {"purpose": "contact", "granted": True, "at": NOW, "text": "You may call or write to me about this demo."},
+            {"purpose": "marketing", "granted": False, "at": NOW - timedelta(days=260), "text": ""},
+        ],
+        "stays": [
+            {"stage": "captured", "entered": NOW - timedelta(days=29, minutes=4), "left": NOW - timedelta(days=29)},
+            {"stage": "registered", "entered": NOW - timedelta(days=29), "left": NOW - timedelta(days=18, hours=4)},
+            {"stage": "sql", "entered": NOW - timedelta(seconds=2), "left": None},
+        ],
+        "last_url": "/leads/0198c5f2-0000-7000-8000-000000000041",
+        "next_url": "/leads/0198c5f2-0000-7000-8000-000000000043",
+    },
+)
+_UNKNOWN = {
+    "role": "",
+    "organization": "",
+    "email": "",
+    "phone": "",
+    "owner": "",
+    "due": None,
+    "source": "",
+    "cycle": 1,
+}
 INSIGHTS = (
     HOME,
     HOME.but(
@@ -229,9 +354,146 @@ INSIGHTS = (
         worst=worst(_NOTHING),
         changes=[],
     ),
+    LEADS,
+    LEADS.but("none matches", leads=[], q="lindqvist", stage="mql", total=0, elsewhere=1, next_url=""),
+    LEADS.but("on the first day", leads=[], total=0, next_url=""),
+    LEAD,
+    LEAD.but(
+        "of whom little is known",
+        lead={
+            **cast("Row", LEAD.variables["lead"]),
+            **_UNKNOWN,
+            "temperature": "",
+            "due": None,
+            "cycle": 1,
+            "test": True,
+        },
+        score=None,
+        timeline=[],
+        consents=[],
+        stays=[],
+        last_url="",
+        next_url="",
+    ),
+    LEAD.but(
+        "whose first contact is late",
+        lead={**cast("Row", LEAD.variables["lead"]), "due": NOW - timedelta(minutes=3)},
+    ),
 )
 
-SAMPLES = (*CAPTURE, *HANDOVER, *INSIGHTS)
+WORKLIST = Sample(
+    "handover",
+    "worklist.html",
+    {
+        "company": "Tarn Sensors",
+        "rep": {**_DANIEL, "initials": "DO"},
+        "now": NOW,
+        "next": {
+            "lead_id": "0198c5f2-0000-7000-8000-000000000042",
+            "who": "Mara L.",
+            "organization": "Norrvik Logistics",
+            "stage": "handed_over",
+            "temperature": "hot",
+            "score": 84.0,
+            "why": "Asked for a demo 42 seconds ago, after looking at prices four times.",
+            "said": "Two reefers lost in September, we need proof per pallet.",
+            "phone": "",
+            "email": "",
+            "due": NOW + timedelta(minutes=14),
+            "state": "offered",
+            "accept_url": "/offers/eyJvIjoxfQ.c2ln/accept",
+            "return_url": "/offers/eyJvIjoxfQ.c2ln",
+        },
+        "others": [
+            {
+                "who": "Petra Nowak",
+                "organization": "Chłodnia Wisła",
+                "why": "Called in, 6 min, wants 200 loggers",
+                "temperature": "hot",
+                "due": NOW + timedelta(minutes=20),
+                "address": "/offers/eyJvIjoyfQ.c2ln",
+            },
+            {
+                "who": "Joana Pires",
+                "organization": "",
+                "why": "Asked for a call at 14:30",
+                "temperature": "warm",
+                "due": NOW - timedelta(minutes=2),
+                "address": "/offers/eyJvIjozfQ.c2ln",
+            },
+        ],
+        "total": 3,
+    },
+)
+_ACCEPTED = {"phone": "+46 70 174 06 42", "email": "mara@example.com", "state": "accepted", "stage": "accepted"}
+WORKLISTS = (
+    WORKLIST,
+    WORKLIST.but(
+        "with a late first contact",
+        next={**cast("Row", WORKLIST.variables["next"]), **_ACCEPTED, "due": NOW - timedelta(minutes=3)},
+    ),
+    WORKLIST.but("with nothing on it", next=None, others=[], total=0),
+)
+
+JOURNEY_MAIL: Row = {
+    "company": "Tarn Sensors",
+    "name": "Mara",
+    "subject": "Good that you are here, Mara",
+    "unsubscribe": "http://127.0.0.1:8003/u/eyJzIjoxfQ.c2ln",
+}
+_MAIL_CONSOLE = console("mails", {**_ADDRESSES, "nurture": ""}, "Tarn Sensors")
+MAILS = Sample(
+    "nurture",
+    "mails.html",
+    {
+        "console": _MAIL_CONSOLE,
+        "now": NOW,
+        "mails": [
+            {"address": "/mails/2", "to": "daniel@example.com", "subject": "Answer by 14:47: Mara L.", "at": NOW},
+            {
+                "address": "/mails/1",
+                "to": "mara.lindqvist@example.com",
+                "subject": "Thank you for writing to Tarn Sensors",
+                "at": NOW - timedelta(days=2),
+            },
+        ],
+        "folder": ".leadline/mail",
+        "next_url": "/mails?after=1",
+    },
+)
+UNSUBSCRIBE = Sample("nurture", "unsubscribe.html", {"state": "ask", "company": "Tarn Sensors", "flying": False})
+NURTURE = (
+    MAILS,
+    MAILS.but("none yet", mails=[], next_url=""),
+    Sample(
+        "nurture",
+        "mail_kept.html",
+        {
+            "console": _MAIL_CONSOLE,
+            "now": NOW,
+            "mail": {
+                "subject": "Thank you for writing to Tarn Sensors",
+                "sender": "Tarn Sensors <hello@tarn.example>",
+                "to": "mara.lindqvist@example.com",
+                "at": NOW,
+                "text": "Hello Mara,\n\nthank you. Start here:\nhttps://www.tarn.example/claims?a=1&b=2\n",
+                "unsubscribe": "http://127.0.0.1:8003/u/eyJzIjoxfQ.c2ln",
+            },
+            "file_url": "/mails/1.eml",
+        },
+    ),
+    UNSUBSCRIBE,
+    UNSUBSCRIBE.but("done", state="done"),
+    UNSUBSCRIBE.but("done while a mail was leaving", state="done", flying=True),
+    UNSUBSCRIBE.but("over", state="over"),
+    Sample("nurture", "welcome.txt", JOURNEY_MAIL),
+    Sample("nurture", "welcome.html", JOURNEY_MAIL),
+    Sample("nurture", "second.txt", JOURNEY_MAIL),
+    Sample("nurture", "second.html", JOURNEY_MAIL),
+    Sample("nurture", "second.html", {**JOURNEY_MAIL, "name": ""}, "to somebody without a name"),
+)
+
+SAMPLES = (*CAPTURE, *HANDOVER, *WORKLISTS, *INSIGHTS, *NURTURE)
 
 
 ATTACK = "\"'><hostile onmouseover=steal()></hostile></script><script>steal()</script>\r\nBcc: all@example.com"
@@ -240,7 +502,7 @@ ATTACK = "\"'><hostile onmouseover=steal()></hostile></script><script>steal()</s
 def hostile(value: object, key: str = "") -> object:
     """The value with every text in it made into an attack, except the codes that choose what a page shows."""
     if isinstance(value, dict):
-        texts = cast("dict[str, object]", value)
+        texts = cast("Row", value)
         return {name: hostile(inner, name) for name, inner in texts.items()}
     if isinstance(value, list):
         return [hostile(inner, key) for inner in cast("list[object]", value)]

@@ -13,14 +13,15 @@ import pytest
 from jinja2 import Environment, UndefinedError
 
 from shared.pages import CONTENT_SECURITY_POLICY, LAYOUTS, STATIC, templates, write_mail
-from tests.support.page_samples import OFFER_MAIL, SAMPLES, Sample, hostile
+from shared.pages.names import called
+from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, Sample, hostile
 from tests.support.pages import ROOT, Page, signs, static_file
 
 FOLDERS = sorted(ROOT.glob("services/*/pages"))
 OWN = [path for folder in FOLDERS for path in sorted((*folder.glob("*.html"), *folder.glob("*.txt")))]
 ASSETS = [path for folder in (STATIC, *(folder / "static" for folder in FOLDERS)) for path in sorted(folder.rglob("*"))]
 WRITTEN = (".html", ".css", ".js")
-MAILS = ("offer_mail", "welcome", "second", "confirm")
+MAILS = ("offer_mail", "welcome", "second")
 PAGES = [sample for sample in SAMPLES if Path(sample.template).stem not in MAILS]
 MARKUP = [sample for sample in SAMPLES if sample.template.endswith(".html")]
 INCLUDED = {"drawing.html", "funnel.html"}
@@ -188,6 +189,31 @@ def test_an_offer_is_decided_by_post_alone() -> None:
     sample = next(sample for sample in SAMPLES if sample.id == "handover/offer.html open")
     forms = Page.of(rendered(sample)).all("form")
     assert [form.attributes["method"] for form in forms] == ["post", "post"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Win at http://x.example", "visit x.example", "call 555", "<b>you</b>", "x" * 60, " "]
+)
+def test_a_name_that_is_an_advertisement_is_nothing_to_greet_with(name: str) -> None:
+    assert called(name) == ""
+
+
+@pytest.mark.parametrize("name", ["Mara", "Zoë Ång-Öst", "D’Arcy", "J. R.", "李小龍"])
+def test_a_name_is_greeted_as_it_was_given(name: str) -> None:
+    assert called(f" {name}\n") == name
+
+
+@pytest.mark.parametrize("part", ["welcome.txt", "welcome.html", "second.txt", "second.html"])
+def test_each_part_of_a_journey_mail_holds_the_way_out(part: str) -> None:
+    mail = pages_of("nurture").get_template(part).render(JOURNEY_MAIL)
+    assert str(JOURNEY_MAIL["unsubscribe"]) in mail
+    assert "Hello Mara," in mail
+
+
+def test_the_page_that_stops_mails_changes_nothing_when_it_is_opened() -> None:
+    page = Page.of(rendered(UNSUBSCRIBE))
+    assert [form.attributes["method"] for form in page.all("form")] == ["post"]
+    assert page.fields()["List-Unsubscribe"].attributes["value"] == "One-Click"
 
 
 def test_a_mail_has_one_line_of_subject_and_both_parts() -> None:
