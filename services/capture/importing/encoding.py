@@ -124,7 +124,7 @@ def _doubt(name: str, evidence: bytes) -> str:
     letters = len(evidence) - len(evidence.decode("ascii", "ignore"))
     if letters >= _ENOUGH_LETTERS:
         return ""
-    return f"the encoding {name} is a guess from {letters} letters; if names look wrong, say which it is"
+    return f"the encoding {name} is a guess from very few letters; if names look wrong, say which it is"
 
 
 def _likely(evidence: bytes) -> str:

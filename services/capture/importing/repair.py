@@ -60,21 +60,21 @@ def split_loosely(text: str, delimiter: str) -> list[str] | None:
 
     `1,"say "hi" now",x` gives `1`, `say "hi" now`, `x`.
     """
-    rest, cells = text.rstrip("\r\n"), list[str]()
+    line, cells, at = text.rstrip("\r\n"), list[str](), 0
     while True:
-        if rest.startswith('"'):
-            closed = _closing_quote(rest, delimiter)
+        if line.startswith('"', at):
+            closed = _closing_quote(line, delimiter, at)
             if closed < 0:
                 return None
-            cells.append(rest[1:closed].replace('""', '"').replace('\\"', '"'))
-            rest = rest[closed + 1 :]
+            cells.append(line[at + 1 : closed].replace('""', '"').replace('\\"', '"'))
+            at = closed + 1
         else:
-            value, sign, after = rest.partition(delimiter)
-            cells.append(value)
-            rest = sign + after
-        if not rest:
+            end = line.find(delimiter, at)
+            cells.append(line[at:] if end < 0 else line[at:end])
+            at = len(line) if end < 0 else end
+        if at >= len(line):
             return cells
-        rest = rest[len(delimiter) :]
+        at += len(delimiter)
 
 
 def is_unbalanced(text: str) -> bool:
@@ -102,6 +102,8 @@ def to_width(cells: Sequence[str], width: int, *, cut_off: bool) -> Repaired | s
 def _torn(texts: Sequence[str], width: int, delimiter: str) -> Repaired | None:
     for count in range(2, len(texts) + 1):
         text = "".join(texts[:count])
+        if len(text) > csv.field_size_limit():
+            return None
         cells = split_loosely(text, delimiter)
         # A quote behind a separator opens a value: then the first quote was a stray one and this is another row.
         if _fits(cells, width) and not any(f'{delimiter}"' in cell and "\n" in cell for cell in cells):
@@ -113,21 +115,23 @@ def _fits(cells: list[str] | None, width: int) -> TypeGuard[list[str]]:
     return cells is not None and len(cells) == width
 
 
-def _closing_quote(rest: str, delimiter: str) -> int:
-    found = rest.find(f'"{delimiter}', 1)
+def _closing_quote(line: str, delimiter: str, opening: int) -> int:
+    found = line.find(f'"{delimiter}', opening + 1)
     # In `"a "",b"` the doubled quote before the separator is a letter and does not close.
-    while found > 0 and _quotes_before(rest, found) % 2:
-        found = rest.find(f'"{delimiter}', found + 1)
+    while found > 0 and _quotes_before(line, found, opening) % 2:
+        found = line.find(f'"{delimiter}', found + 1)
     if found > 0:
         return found
-    return len(rest) - 1 if len(rest) > 1 and rest.endswith('"') else -1
+    return len(line) - 1 if len(line) - 1 > opening and line.endswith('"') else -1
 
 
-def _quotes_before(rest: str, position: int) -> int:
+def _quotes_before(line: str, position: int, opening: int) -> int:
     """Quotes directly before the position, without the opening one and one that a backslash makes a letter."""
-    value = rest[1:position].rstrip('"')
-    quotes = position - 1 - len(value)
-    return quotes - 1 if quotes and value.endswith("\\") else quotes
+    first = position
+    while first - 1 > opening and line[first - 1] == '"':
+        first -= 1
+    quotes = position - first
+    return quotes - 1 if quotes and first - 1 > opening and line[first - 1] == "\\" else quotes
 
 
 def _unwrapped(text: str, delimiter: str) -> list[str] | None:

@@ -90,7 +90,7 @@ def test_the_encoding_can_be_told_when_the_guess_is_wrong() -> None:
 
 
 def test_a_guess_from_few_letters_is_said_to_be_one() -> None:
-    assert "guess from 1 letters" in " ".join(layout_of("name\nMüller\n".encode("cp1252")).warnings)
+    assert "guess from very few letters" in " ".join(layout_of("name\nMüller\n".encode("cp1252")).warnings)
     assert layout_of(EUROPE).warnings == ()
 
 
