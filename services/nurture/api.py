@@ -1,0 +1,69 @@
+"""Nurture over HTTP for operators: what was sent, what was not and why, and all that is held of a lead."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from services.nurture import queries
+from services.nurture.domain.nurtured import Nurtured
+from services.nurture.repository import Repository
+from services.nurture.schemas import Export, Move, Touches, TouchesToLookAt
+from shared.lifecycle import NotOwner, Stage, owner
+from shared.paging import Pages
+from shared.security import Bearer
+from shared.service import Runtime, runtime_of
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+
+
+@router.get("/leads/{lead_id}/touches")
+async def show_touches(request: Request, lead_id: UUID) -> Touches:
+    """Every touch of a lead, also those not made, with the reason."""
+    runtime: Runtime[Nurtured] = runtime_of(request)
+    async with runtime.database.connection() as connection:
+        return Touches(items=await queries.touches(connection, lead_id))
+
+
+@router.get("/touches")
+async def show_touches_to_look_at(
+    request: Request,
+    state: Literal["unknown", "failed"] = "unknown",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+) -> TouchesToLookAt:
+    """Touches of which nobody knows whether they arrived, or that failed for good; none is sent again by itself."""
+    runtime: Runtime[Nurtured] = runtime_of(request)
+    pages = Pages(f"touches {state}", runtime.settings.secret)
+    keys = pages.read(cursor, runtime.clock.now())
+    after = (datetime.fromisoformat(keys[0]), UUID(keys[1])) if keys else None
+    async with runtime.database.connection() as connection:
+        items = await queries.to_look_at(connection, state, after, limit + 1)
+    last = items[limit - 1] if len(items) > limit else None
+    following = pages.after([last.at.isoformat(), str(last.touch_id)]) if last else None
+    return TouchesToLookAt(items=items[:limit], next=following)
+
+
+@router.get("/leads/{lead_id}/export")
+async def export(request: Request, lead_id: UUID) -> Export:
+    """All that nurture holds of a lead."""
+    runtime: Runtime[Nurtured] = runtime_of(request)
+    repository = runtime.leads.repository
+    assert isinstance(repository, Repository)
+    async with runtime.database.connection() as connection:
+        held = await queries.held(connection, lead_id)
+    kept = [text for touch in held["touches"] if (text := repository.kept_mail(touch["message_id"]))]
+    return Export(**held, kept_mails=kept)
+
+
+@router.post("/leads/{lead_id}/stage")
+async def move(request: Request, lead_id: UUID, _move: Move) -> None:
+    """Always refused, with `owner`: nurture owns no stage."""
+    runtime: Runtime[Nurtured] = runtime_of(request)
+    async with runtime.database.connection() as connection:
+        known = await queries.standing(connection, lead_id)
+    stage, before = (Stage(known[name]) if known[name] else None for name in ("stage", "stage_before"))
+    raise NotOwner(owner(stage, before))

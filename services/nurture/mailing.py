@@ -1,0 +1,195 @@
+"""The sender: takes due mails in hand one by one, gives them to the mail server, and settles what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
+
+from services.nurture import claims, courses
+from services.nurture.claims import Claim
+from services.nurture.domain.nurtured import Nurtured
+from services.nurture.domain.person import Suppression
+from services.nurture.domain.touch import Fate, State
+from services.nurture.journey_files import JOURNEYS
+from services.nurture.letters import Letters
+from services.nurture.repository import Repository, suppress
+from shared import metrics
+from shared.database import is_transient
+from shared.events.envelope import Actor
+from shared.leads import Cause
+from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from email.message import EmailMessage
+    from uuid import UUID
+
+    from shared.service import Runtime
+
+# A mail has this long to leave; its claim holds twice as long, so that none is sent by one process and settled as
+# lapsed by another.
+SEND_SECONDS = 60
+LEASE = timedelta(seconds=2 * SEND_SECONDS)
+IDLE_SECONDS = 0.1
+TIDY_SECONDS = 1.0
+LONGEST_REST_SECONDS = 30.0
+# A process that is told to stop lets the mail in its hands finish, within the time it is given to stop.
+STOP_SECONDS = 4.0
+
+logger = structlog.get_logger("mailing")
+
+
+class Mailing:
+    """One sender over one connection. Several may run, in one process or many: a mail is claimed by one of them."""
+
+    def __init__(
+        self, runtime: Runtime[Nurtured], mailer: Mailer, letters: Letters, *, real: bool, lease: timedelta = LEASE
+    ) -> None:
+        """`real`: the mails leave the house, so leads that are tests get none."""
+        self._runtime = runtime
+        self._mailer = mailer
+        self._letters = letters
+        self._real = real
+        self._lease = lease
+        self._rest = 0.0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        tidied = 0.0
+        try:
+            while True:
+                try:
+                    sent = await self.send_next()
+                    if loop.time() - tidied > TIDY_SECONDS:
+                        await self.tidy()
+                        tidied = loop.time()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    logger.warning("mailing_interrupted", error=type(error).__name__)
+                    sent = False
+                await asyncio.sleep(self._rest or (0 if sent else IDLE_SECONDS))
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        await self._mailer.close()
+
+    async def send_next(self) -> bool:
+        """Take the mail that has been due longest and may be sent, and send it; answers whether there was one."""
+        marks = dict(self._runtime.progress.marks)
+        if not marks:
+            return False
+        async with self._runtime.database.connection() as connection:
+            claimed = await claims.claim(connection, marks, self._runtime.clock.now(), self._lease)
+        for one in claimed:
+            await _finishing(self._deliver(one))
+        return bool(claimed)
+
+    async def tidy(self) -> None:
+        """Give up what may not be sent, and settle what a killed sender left behind."""
+        marks = dict(self._runtime.progress.marks)
+        async with self._runtime.database.connection() as connection:
+            refused: Sequence[UUID] = ()
+            if marks:
+                refused = await claims.refused(connection, marks, self._runtime.clock.now())
+            lapsed = await claims.lapsed(connection)
+        if refused or lapsed:
+            await self._give_up([*refused, *lapsed])
+
+    async def _deliver(self, claim: Claim) -> None:
+        fate, reason = await self._hand_over(claim)
+        metrics.MAILS.labels("nurture", fate).inc()
+        await self._settle(claim, fate, reason)
+
+    async def _hand_over(self, claim: Claim) -> tuple[Fate, str]:
+        if claim.test and self._real:
+            return Fate.rehearsed, "test"
+        journey = JOURNEYS.get(claim.touch.journey)
+        step = journey.mail(claim.touch.step) if journey else None
+        if step is None:
+            return Fate.refused_for_good, "journey_changed"
+        try:
+            message = self._letters.write(claim, step, self._runtime.clock.now())
+        except ValueError:
+            return Fate.refused_for_good, "bad_address"
+        return await self._send(message)
+
+    async def _send(self, message: EmailMessage) -> tuple[Fate, str]:
+        rest, self._rest = self._rest, 0.0
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._mailer.send(message)
+        except (MailUncertain, TimeoutError):
+            return Fate.uncertain, "no_receipt"
+        except MailServerAway:
+            # Nobody gets a mail now: try one at a time, further and further apart.
+            self._rest = min(max(rest * 2, 1.0), LONGEST_REST_SECONDS)
+            return Fate.refused, "mail_server_away"
+        except MailRefused as refusal:
+            return _fate(refusal), f"smtp_{refusal.code}" if refusal.code else "refused"
+        return Fate.accepted, ""
+
+    async def _settle(self, claim: Claim, fate: Fate, reason: str) -> None:
+        runtime = self._runtime
+        repository = runtime.leads.repository
+        assert isinstance(repository, Repository)
+        cause = Cause(time=runtime.clock.now(), trace=claim.touch.trace, actor=Actor("timer", "mailing"))
+        async with runtime.leads.work([claim.lead_id], cause=cause) as work:
+            lead = work.leads.get(claim.lead_id)
+            if fate is Fate.bounced and (
+                lead is None or repository.blinded(lead.state.person.email) != claim.fingerprint
+            ):
+                # The address that bounced is no longer the lead's.
+                bounced = Suppression(work.now, "bounced")
+                await suppress(work.connection, [(claim.fingerprint, claim.touch.purpose, bounced)])
+                fate = Fate.refused_for_good
+            if lead is None or lead.standing.erased:
+                repository.forget_mail(claim.message_id)
+                return
+            touch = lead.state.touches.get(claim.touch.key)
+            if touch is not None and touch.state is State.claimed and touch.attempts == claim.touch.attempts:
+                courses.settle(lead, touch, fate, reason, work.now)
+
+    async def _give_up(self, lead_ids: list[UUID]) -> None:
+        now = self._runtime.clock.now()
+        async with self._runtime.leads.work(lead_ids, cause=Cause(time=now, actor=Actor("timer", "mailing"))) as work:
+            for lead in work.leads.values():
+                if lead.standing.erased:
+                    continue
+                courses.leave_refused(lead, now)
+                for touch in list(lead.state.touches.values()):
+                    if touch.state is State.claimed and touch.lapsed:
+                        courses.settle(lead, touch, Fate.uncertain, "sender_lost", now)
+                courses.set_timer(lead)
+
+
+async def _finishing(work: Coroutine[None, None, None]) -> None:
+    """Run to the end even when told to stop meanwhile: what became of a mail must not be lost by seconds."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+        task.cancel()
+        raise
+
+
+def _fate(refusal: MailRefused) -> Fate:
+    """Whether the address is to blame: then it gets no mail any more. It is not for what is wrong with us or the mail.
+
+    5.7 of RFC 3463 is policy: a full blacklist or a missing DKIM key would else suppress every address in turn.
+    """
+    if not refusal.permanent:
+        return Fate.refused
+    error = refusal.__cause__
+    if isinstance(error, SMTPRecipientsRefused):
+        error = error.recipients[0]
+    elif not (isinstance(error, SMTPDataError) and error.code in {550, 551, 553}):
+        return Fate.refused_for_good
+    return Fate.refused_for_good if error.message.startswith("5.7.") else Fate.bounced

@@ -1,0 +1,44 @@
+"""What nurture is told beside the settings that all services share."""
+
+from __future__ import annotations
+
+from email.headerregistry import Address
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import Settings
+
+
+def _sender(value: str) -> str:
+    try:
+        if not Address(addr_spec=parseaddr(value)[1]).domain or not value.isprintable():
+            raise ValueError
+    except (ValueError, IndexError):
+        raise ValueError("must look like Leadline <hello@example.com>") from None
+    return value
+
+
+class NurtureSettings(Settings):
+    """`mail_page` shows the mails that were kept as files to readers on this machine; for trying things out only."""
+
+    model_config = SettingsConfigDict(env_prefix="NURTURE_")
+
+    sender: Annotated[str, AfterValidator(_sender)] = Field(
+        "Leadline <hello@localhost>", validation_alias="NURTURE_FROM"
+    )
+    mail_page: bool = Field(False, validation_alias="NURTURE_MAIL_PAGE")
+
+    company: str = Field("Leadline", validation_alias="LEADLINE_COMPANY", min_length=1, max_length=80)
+
+    @property
+    def kept_mails(self) -> Path:
+        """Where mails are kept as files when no mail server is set."""
+        return self.data_dir / "mail"
+
+    @property
+    def sender_domain(self) -> str:
+        return parseaddr(self.sender)[1].partition("@")[2]
