@@ -22,7 +22,7 @@ from shared.events.codec import Stored, Undecodable, decode
 from shared.events.envelope import Envelope, Event
 from shared.events.stage import StageChanged
 from shared.events.topics import Topic
-from shared.leads import Cause, Lead, Leads, Work
+from shared.leads import Cause, Lead, Leads, Recall, Work
 from shared.lifecycle import adopt
 
 if TYPE_CHECKING:
@@ -130,14 +130,20 @@ class Consumer(Generic[S]):
     async def _fold(self, work: Work[S], lead_id: UUID, queue: list[_Waiting], outcome: Outcome) -> list[_Waiting]:
         """Apply what can be applied, cards first, and answer what has to wait."""
         stopped: set[UUID] = set()
+        recall = False
         while True:
             try:
                 return self._pass(work.leads[lead_id], queue, stopped, work.now, outcome)
+            except Recall:
+                if recall:
+                    raise
+                recall = True
+                await self.leads.reload(work, lead_id, Cause(time=work.now), recall=True)
             except _HandlerFailed as failure:
                 # Handlers only change memory: begin the lead anew and stop before the event that failed.
                 logger.error("event_held", lead=str(lead_id), error=failure.waiting.detail, exc_info=failure.__cause__)
                 stopped.add(failure.waiting.event.id)
-                await self.leads.reload(work, lead_id, Cause(time=work.now))
+                await self.leads.reload(work, lead_id, Cause(time=work.now), recall=recall)
 
     def _pass(
         self, lead: Lead[S], queue: Sequence[_Waiting], stopped: set[UUID], now: datetime, outcome: Outcome
@@ -187,6 +193,8 @@ class Consumer(Generic[S]):
             if handler is not None:
                 try:
                     handler(lead, event, now)
+                except Recall:
+                    raise
                 except Exception as error:  # a wrong rule or a bug must stop this lead only
                     item.reason, item.detail = "failed", _why(error)
                     raise _HandlerFailed(item) from error

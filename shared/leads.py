@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
 from shared import lifecycle, log
@@ -88,6 +88,8 @@ class Lead(Generic[S]):
         self.timers: dict[str, datetime] = {}
         self.saying: list[Envelope[Event]] = []
         self.erasing: str | None = None
+        # Set by a handler that keeps something of an erased lead nonetheless, such as who has forgotten it.
+        self.outliving = False
         self._service = leads.service
         self._own_topic = leads.own_topic
         self._publishes = leads.publishes
@@ -216,6 +218,10 @@ class Lead(Generic[S]):
         standing.test = attributes.test or standing.test
 
 
+class Recall(Exception):
+    """Raised by a handler that needs more of its lead than `load` brings: the lead's work begins anew with `recall`."""
+
+
 class Repository(Protocol[S]):
     """How a service's own part of a lead is loaded and kept; each method is a fixed number of statements."""
 
@@ -227,6 +233,14 @@ class Repository(Protocol[S]):
 
     async def erase(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
         """Remove all that is held of these leads; answers how many rows went, by lead and table."""
+        ...
+
+
+class Recalling(Repository[S], Protocol[S]):
+    """A repository whose handlers may raise `Recall`."""
+
+    async def recall(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, S]:
+        """As `load`, with what is needed so seldom that no batch should carry it."""
         ...
 
 
@@ -298,21 +312,22 @@ class Leads(Generic[S]):
         await self._load(work, [_standing(row) for row in rows], cause)
         return work
 
-    async def reload(self, work: Work[S], lead_id: UUID, cause: Cause) -> Lead[S]:
+    async def reload(self, work: Work[S], lead_id: UUID, cause: Cause, *, recall: bool = False) -> Lead[S]:
         """The lead as it was when the work began: nothing of it is saved before the work ends."""
         row = await work.connection.fetchrow(
             f"SELECT * FROM {self.service}.standing WHERE lead_id = $1",
             lead_id,
         )
         assert row is not None
-        await self._load(work, [_standing(row)], cause)
+        await self._load(work, [_standing(row)], cause, recall=recall)
         return work.leads[lead_id]
 
-    async def _load(self, work: Work[S], standings: Sequence[Standing], cause: Cause) -> None:
+    async def _load(self, work: Work[S], standings: Sequence[Standing], cause: Cause, *, recall: bool = False) -> None:
         known = [standing.lead_id for standing in standings]
         if not known:
             return
-        states = await self.repository.load(work.connection, known)
+        load = cast("Recalling[S]", self.repository).recall if recall else self.repository.load
+        states = await load(work.connection, known)
         for standing in standings:
             lead = Lead(self, standing, states[standing.lead_id], cause, work.now)
             work.leads[standing.lead_id] = lead
@@ -329,7 +344,7 @@ class Leads(Generic[S]):
         """Write what changed; the events go last, so that their lanes are locked as shortly as can be."""
         leads = list(work.leads.values())
         await self._erase(work.connection, [lead for lead in leads if lead.erasing is not None])
-        living = [lead for lead in leads if not lead.standing.erased]
+        living = [lead for lead in leads if not lead.standing.erased or lead.outliving]
         if living:
             await self.repository.save(work.connection, living)
         await self._save_timers(work)

@@ -1,0 +1,209 @@
+"""Where a lead goes next, of the stages that scoring may move it to, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.scoring.domain.award import Award
+from services.scoring.domain.cooling import first_below
+from services.scoring.domain.ruleset import Gate, RuleSet
+from shared import lifecycle
+from shared.lifecycle import Reason, Stage
+
+BACK_FROM_SALES = frozenset({Stage.returned, Stage.lost})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The lead asked for a contact."""
+
+    at: int
+    rule: str
+    reason: str
+    proven: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    at: int
+    value: str = ""
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of a lead at one moment, points in tenths."""
+
+    fit: int
+    engagement: int
+    grade: str
+    temperature: str
+    groups: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def score(self) -> int:
+        return self.fit + self.engagement
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision looks at. `stage_at` and `stage_reason`: when and why the lead came into its stage.
+
+    `served_until` is up to when requests were sales' business, `released_at` when the lead last came back from being
+    disqualified.
+    """
+
+    stage: Stage
+    stage_at: int
+    stage_reason: str
+    now: int
+    figures: Figures
+    asked: Asked | None = None
+    bought: Bought | None = None
+    flagged: Flagged | None = None
+    served_until: int | None = None
+    released_at: int | None = None
+    only_purchase: bool = False
+    because_of_rules: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    to: Stage
+    reason: str
+    rule: str
+    value: str = ""
+    currency: str = ""
+    asked_for: str = ""
+
+
+def next_move(situation: Situation, rules: RuleSet) -> Move | None:
+    """The move to make now; None to stay. A purchase goes before all, a flag before a request, points come last."""
+    for decide in (_bought,) if situation.only_purchase else (_bought, _flagged, _asked, _by_points):
+        move = decide(situation, rules)
+        if move is not None:
+            return move
+    return None
+
+
+def hold_until(stage: Stage, stage_at: int, reason: str) -> int | None:
+    """When a lead that came back from sales is judged again; None for another stage, or for never."""
+    if stage not in BACK_FROM_SALES:
+        return None
+    held = lifecycle.hold(stage, reason)
+    return None if held is None else stage_at + held // timedelta(microseconds=1)
+
+
+def falls_at(awards: Sequence[Award], stage: Stage, fit: int, rules: RuleSet, start: int) -> int | None:
+    """The first moment from `start` on at which decay takes a lead below the line where it leaves its stage."""
+    line = rules.stages.get(stage)
+    if line is None or line.leave is None:
+        return None
+    levels = [line.leave.engagement] if line.leave.engagement is not None else []
+    if line.leave.score is not None:
+        levels.append(line.leave.score - fit)
+    return first_below(awards, max(levels), start) if levels else None
+
+
+def _bought(situation: Situation, _rules: RuleSet) -> Move | None:
+    bought = situation.bought
+    if bought is None:
+        return None
+    return Move(Stage.customer, Reason.purchase, "purchase", bought.value, bought.currency)
+
+
+def _flagged(situation: Situation, _rules: RuleSet) -> Move | None:
+    flagged = situation.flagged
+    if flagged is None or situation.stage is Stage.disqualified:
+        return None
+    if situation.released_at is not None and flagged.at <= situation.released_at:
+        return None
+    if not lifecycle.legal(situation.stage, Stage.disqualified, flagged.reason):
+        return None
+    return Move(Stage.disqualified, flagged.reason, "flagged")
+
+
+def _asked(situation: Situation, rules: RuleSet) -> Move | None:
+    asked = situation.asked
+    if asked is None or asked.proven is False or situation.now - asked.at > rules.fresh_for:
+        return None
+    if situation.served_until is not None and asked.at <= situation.served_until:
+        return None
+    if situation.stage is Stage.disqualified and not _may_come_back(situation, asked, rules):
+        return None
+    return Move(Stage.sql, asked.reason, f"requests.{asked.rule}", asked_for=asked.rule)
+
+
+def _may_come_back(situation: Situation, asked: Asked, rules: RuleSet) -> bool:
+    if asked.at <= situation.stage_at or situation.stage_reason not in rules.come_back:
+        return False
+    return asked.proven is True or situation.stage_reason != Reason.unconfirmed
+
+
+def _by_points(situation: Situation, rules: RuleSet) -> Move | None:
+    stage, figures = situation.stage, situation.figures
+    if stage is Stage.disqualified:
+        return None
+    if stage in BACK_FROM_SALES:
+        return _after_hold(situation, rules)
+    reached = _reached(figures, rules)
+    if reached is not None and reached[0] is not stage and _is_further(reached[0], stage):
+        to, gate, rule = reached
+        return Move(to, Reason.rules_changed if situation.because_of_rules else gate.reason, rule)
+    if stage is Stage.mql and _has_fallen(figures, stage, rules):
+        reason = Reason.rules_changed if situation.because_of_rules else Reason.score_fell
+        return Move(Stage.iql, reason, "stages.mql.leave")
+    return None
+
+
+def _after_hold(situation: Situation, rules: RuleSet) -> Move | None:
+    until = hold_until(situation.stage, situation.stage_at, situation.stage_reason)
+    if until is None or situation.now < until:
+        return None
+    reached = _reached(situation.figures, rules)
+    to = reached[0] if reached else Stage.iql
+    return Move(to, Reason.hold_ended, reached[2] if reached else "hold")
+
+
+def _reached(figures: Figures, rules: RuleSet) -> tuple[Stage, Gate, str] | None:
+    """The furthest stage that the figures open, by the first of its gates that is open."""
+    for stage in (Stage.sql, Stage.mql, Stage.iql):
+        line = rules.stages.get(stage)
+        for number, gate in enumerate(line.enter if line else ()):
+            if _is_open(gate, figures):
+                return stage, gate, f"stages.{stage}.enter.{number}"
+    return None
+
+
+def _is_further(to: Stage, stage: Stage) -> bool:
+    return lifecycle.MAIN_LINE.index(to) > lifecycle.MAIN_LINE.index(stage)
+
+
+def _is_open(gate: Gate, figures: Figures) -> bool:
+    least = ((gate.score, figures.score), (gate.fit, figures.fit), (gate.engagement, figures.engagement))
+    return (
+        all(wanted is None or have >= wanted for wanted, have in least)
+        and (gate.grades is None or figures.grade in gate.grades)
+        and (gate.temperatures is None or figures.temperature in gate.temperatures)
+        and all(figures.groups.get(group, 0) >= wanted for group, wanted in gate.groups.items())
+    )
+
+
+def _has_fallen(figures: Figures, stage: Stage, rules: RuleSet) -> bool:
+    line = rules.stages.get(stage)
+    if line is None or line.leave is None:
+        return False
+    least = (
+        (line.leave.score, figures.score),
+        (line.leave.fit, figures.fit),
+        (line.leave.engagement, figures.engagement),
+    )
+    return any(wanted is not None and have < wanted for wanted, have in least)

@@ -1,0 +1,79 @@
+"""After a change of rules every lead is counted anew, in batches; each lead's row says how far this has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from services.scoring.domain.scored import Scored
+from services.scoring.handlers import catch_up
+from services.scoring.rulebook import Rulebook
+from shared.database import is_transient
+from shared.events.envelope import Actor
+from shared.leads import Cause
+from shared.service import Runtime
+from shared.trace import Trace
+
+BATCH = 100
+IDLE_SECONDS = 1.0
+
+logger = structlog.get_logger("scoring")
+
+
+async def rescore(runtime: Runtime[Scored]) -> None:
+    """Runs beside the consumer; killed at any time, it goes on where it was."""
+    failed: set[UUID] = set()
+    while True:
+        try:
+            counted = await rescore_batch(runtime, failed)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            counted = 0
+        if not counted:
+            await asyncio.sleep(IDLE_SECONDS)
+
+
+async def rescore_batch(runtime: Runtime[Scored], failed: set[UUID]) -> int:
+    """Count some leads anew that were last counted under other rules than the live ones; answers how many.
+
+    One whose counting fails is put into `failed` and left for its next event, so that it keeps nobody else waiting.
+    """
+    async with runtime.database.connection() as connection:
+        live = await Rulebook().live(connection)
+        rows = await connection.fetch(
+            "SELECT lead_id FROM scoring.state WHERE rules_version < $1 AND lead_id <> ALL($2) LIMIT $3",
+            live.rules.version, list(failed), BATCH,
+        )  # fmt: skip
+    lead_ids = [row["lead_id"] for row in rows]
+    try:
+        await _count_anew(runtime, lead_ids, live.rules.version)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        for lead_id in lead_ids:
+            await _count_alone(runtime, lead_id, live.rules.version, failed)
+    return len(lead_ids)
+
+
+async def _count_anew(runtime: Runtime[Scored], lead_ids: Sequence[UUID], version: int) -> None:
+    if not lead_ids:
+        return
+    now = runtime.clock.now()
+    cause = Cause(time=now, actor=Actor("rule", f"rules {version}"), trace=Trace.start().traceparent)
+    async with runtime.leads.work(lead_ids, cause=cause) as work:
+        for lead in work.leads.values():
+            catch_up(lead, work.now)
+
+
+async def _count_alone(runtime: Runtime[Scored], lead_id: UUID, version: int, failed: set[UUID]) -> None:
+    try:
+        await _count_anew(runtime, [lead_id], version)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        logger.exception("rescoring_failed", lead=str(lead_id), error=type(error).__name__)
+        failed.add(lead_id)
