@@ -100,7 +100,8 @@ async def accept(
 async def _found(connection: Connection, submission_ids: Sequence[UUID]) -> dict[UUID, Verdict]:
     rows = await connection.fetch(
         """SELECT submission_id, lead_id, created FROM capture.submission WHERE submission_id = ANY($1)
-           UNION ALL SELECT submission_id, NULL, false FROM capture.quarantine WHERE submission_id = ANY($1)""",
+           UNION ALL SELECT submission_id, NULL, false FROM capture.quarantine
+               WHERE submission_id = ANY($1) AND released_at IS NULL""",
         submission_ids,
     )
     return {row["submission_id"]: _answer_of(row["submission_id"], row["lead_id"], row["created"]) for row in rows}

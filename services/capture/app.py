@@ -10,6 +10,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from services.capture import demo, handlers, intake, upkeep
+from services.capture.activities import post_activities
+from services.capture.api import router
+from services.capture.described import descriptions
 from services.capture.pages import STATIC as OWN_STATIC
 from services.capture.posting import THANKS, post_lead
 from services.capture.repository import CaptureRepository, Record
@@ -50,8 +53,11 @@ service = Service[Record](
     serving=(intake.write, upkeep.seed, upkeep.tidy),
     settings=CaptureSettings,
     web=_web,
+    routers=(router,),
     routes=(
         Route(_LEADS, post_lead, methods=["POST"]),
+        Route(_ACTIVITIES, post_activities, methods=["POST"]),
+        *descriptions(),
         Route("/demo", demo.landing),
         Route("/demo/thanks", demo.thanks),
         Route("/demo/form", demo.how_to_copy),

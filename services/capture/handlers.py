@@ -14,7 +14,7 @@ from services.capture.domain.registration import (
     why_disqualified,
 )
 from services.capture.domain.submission import Activity, Submission, Visit
-from services.capture.repository import ConsentProof, Record
+from services.capture.repository import ConsentProof, Note, Record
 from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.envelope import Envelope
 from shared.events.handover import Learned
@@ -52,6 +52,8 @@ def record_activity(lead: Lead[Record], visit: Visit, policy: str) -> None:
     """Something a known lead did. While the lead is capture's own, it may prove it real, or not to be a lead."""
     card, activity, touch = lead.state.card, visit.activity, visit.touch
     assert card is not None
+    if activity.text:
+        lead.state.notes.append(Note(visit.activity_id, activity.at, activity.text))
     lead.say(
         ActivityRecorded(
             activity=activity.type,
@@ -107,7 +109,7 @@ def _proofs(submission: Submission, now: datetime) -> list[ConsentProof]:
             text=said.text,
             site=submission.site,
             source="submission",
-            at=submission.activity.at,
+            at=said.at or submission.activity.at,
             recorded_at=now,
             submission_id=submission.submission_id,
             ip_prefix=submission.ip_prefix,
@@ -159,7 +161,9 @@ def learn(lead: Lead[Record], event: Envelope[Learned], now: datetime) -> None:
 
 
 def note_erasure(lead: Lead[Record], event: Envelope[ErasureDone], now: datetime) -> None:
+    """Who has forgotten the lead outlives it: the report of the erasure is made of that."""
     lead.state.erasures.append((event.data, event.time))
+    lead.outliving = True
 
 
 def disqualify_unconfirmed(lead: Lead[Record], due: datetime, now: datetime) -> None:

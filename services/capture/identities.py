@@ -63,16 +63,12 @@ async def _note_conflicts(connection: Connection, recognised: Sequence[Recognise
         )  # fmt: skip
 
 
-async def release(connection: Connection, lead_id: UUID) -> None:
-    """Forget whose these contact points are: the same person writing again is somebody new.
+async def lock(connection: Connection, lead_id: UUID) -> None:
+    """Let nobody be recognised as this lead until the transaction ends.
 
-    Before the lead itself is locked, as a submission of the same person takes these locks first too.
+    To be called before the lead itself is locked: a submission takes these locks in this order.
     """
-    await connection.execute(
-        """DELETE FROM capture.identity WHERE key IN (
-               SELECT key FROM capture.identity WHERE lead_id = $1 ORDER BY key FOR UPDATE)""",
-        lead_id,
-    )
+    await connection.execute("SELECT 1 FROM capture.identity WHERE lead_id = $1 ORDER BY key FOR UPDATE", lead_id)
     await connection.execute(
         "SELECT 1 FROM capture.visitor WHERE lead_id = $1 ORDER BY site, visitor_id FOR UPDATE", lead_id
     )

@@ -8,12 +8,13 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 
 from services.capture.domain import cleaning, web_address
+from services.capture.domain.activity import ACTIVITY_TYPES
 from services.capture.domain.channel import CLICK_IDS, channel
 from services.capture.domain.contact import NotAContactPoint, normal_email, normal_phone
 from services.capture.domain.submission import Activity, Permission, Submission
@@ -23,13 +24,10 @@ from shared.events.capture import Touch
 
 SITE_MAY_GO_BACK = timedelta(days=7)
 
-ACTIVITY_TYPES = frozenset({
-    "form_submitted", "demo_requested", "contact_requested", "newsletter_subscribed", "asset_downloaded", "page_viewed",
-    "product_viewed", "pricing_viewed", "webinar_registered", "webinar_attended", "trial_started", "chat_message",
-    "call", "sms", "email_reply", "purchase", "flagged",
-})  # fmt: skip
 OPERATOR_TYPES = frozenset({"flagged"})
 """What only somebody with a secret key may say of a lead: it takes it out of the funnel."""
+
+_NEEDS_OPERATOR = "needs the operator's key"
 
 LONGEST_NAME = 200
 LONGEST_ANSWER = 2_000
@@ -67,6 +65,32 @@ class SourceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     click_ids: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+class ActivityItem(ActivityBody, forbid_unknown_fields=True, kw_only=True):
+    """One of the activities in the body of POST /v1/activities; either of the two ids says whose."""
+
+    type: str = ""
+    lead_id: UUID | None = None
+    visitor_id: str | None = None
+    source: SourceBody | None = None
+    referrer: str = ""
+    history: bool = False
+
+
+class ActivitiesBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/activities. Each activity is read by itself: a wrong one refuses no other."""
+
+    activities: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1_000)]
+    site: str | None = None
+
+
+class ConsentBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """`at` is when it was said, if that was not when the rest was."""
+
+    granted: bool
+    text: str = ""
+    at: _Moment | None = None
+
+
 class LeadBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /v1/leads."""
 
@@ -75,12 +99,12 @@ class LeadBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: str | None = None
     company: str | None = None
     kind: Literal["person", "organization"] | None = None
-    fields: dict[str, object] | None = None
+    fields: dict[str, Any] | None = None
     message: str | None = None
     language: str | None = None
     activity: ActivityBody | None = None
     source: SourceBody | None = None
-    consent: dict[str, object] | None = None
+    consent: dict[str, Any] | None = None
     visitor_id: str | None = None
     submission_id: str | None = None
     site: str | None = None
@@ -90,15 +114,34 @@ class LeadBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(LeadBody)
+_activities_decoder = msgspec.json.Decoder(ActivitiesBody)
+_item_decoder = msgspec.json.Decoder(ActivityItem)
 _NO_ACTIVITY, _NO_SOURCE = ActivityBody(), SourceBody()
+
+
+B = TypeVar("B")
 
 
 def read_lead(raw: bytes) -> LeadBody:
     """Raises `Malformed` that points at the first member with the wrong shape."""
+    return _read(_decoder, raw, _NAMES)
+
+
+def read_activities(raw: bytes) -> ActivitiesBody:
+    """Raises `Malformed` when the body is no list of activities at all."""
+    return _read(_activities_decoder, raw, ActivitiesBody.__struct_fields__)
+
+
+def read_activity(raw: msgspec.Raw) -> ActivityItem:
+    """Raises `Malformed` that points into the activity."""
+    return _read(_item_decoder, raw, (*ActivityItem.__struct_fields__, *SourceBody.__struct_fields__))
+
+
+def _read(decoder: msgspec.json.Decoder[B], raw: bytes | msgspec.Raw, names: Collection[str]) -> B:
     try:
-        return _decoder.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise Malformed("Some values cannot be read.", [place_of(str(error), _NAMES)]) from None
+        raise Malformed("Some values cannot be read.", [place_of(str(error), names)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not JSON in UTF-8.", [("", _shape(error))]) from None
 
@@ -146,7 +189,7 @@ def understand(body: LeadBody, context: Context) -> Submission:
         answers=_answers(body.fields or {}, wrong),
         message=message,
         language=cleaning.token(body.language or "")[:35],
-        consent=_consent(body.consent or {}, wrong),
+        consent=_consent(body.consent or {}, context, wrong),
         visitor_id=_line("/visitor_id", body.visitor_id, LONGEST_ID, wrong),
         product=cleaning.token(body.product or "") or context.product,
         trap=cleaning.one_line(body.website or "")[:LONGEST_NAME],
@@ -156,10 +199,30 @@ def understand(body: LeadBody, context: Context) -> Submission:
         ip_prefix=context.ip_prefix,
     )
     if body.history and not context.trusted:
-        wrong.append(("/history", "needs the operator's key"))
+        wrong.append(("/history", _NEEDS_OPERATOR))
     if wrong:
         raise Malformed("Some values cannot be taken.", wrong)
     return submission
+
+
+def understand_activity(item: ActivityItem, context: Context) -> tuple[Activity, Touch]:
+    """What was done and how whoever did it came. Raises `Malformed` with every member that is wrong."""
+    wrong: list[tuple[str, str]] = []
+    activity = _activity(item, "", context, wrong)
+    source = item.source or SourceBody()
+    touch = _touch(
+        msgspec.structs.replace(source, url=source.url or item.url, referrer=source.referrer or item.referrer), activity
+    )
+    if item.history and not context.trusted:
+        wrong.append(("/history", _NEEDS_OPERATOR))
+    if item.lead_id and not context.trusted:
+        wrong.append(("/lead_id", _NEEDS_OPERATOR + "; a page sends visitor_id"))
+    if (item.lead_id is None) == (not item.visitor_id):
+        wrong.append(("/visitor_id", "either lead_id or visitor_id is needed"))
+    _line("/visitor_id", item.visitor_id, LONGEST_ID, wrong)
+    if wrong:
+        raise Malformed("Some values cannot be taken.", wrong)
+    return activity, touch
 
 
 def _contact(body: LeadBody, region: str, wrong: list[tuple[str, str]]) -> tuple[str, str]:
@@ -199,10 +262,12 @@ def _activity(
 
 def _type(given: str, pointer: str, context: Context, wrong: list[tuple[str, str]]) -> str:
     name = given.strip()
-    if name not in context.types:
+    if not name:
+        wrong.append((pointer, "is needed"))
+    elif name not in context.types:
         wrong.append((pointer, "is not a known activity type" + _meant(name, context.types)))
     elif name in OPERATOR_TYPES and not context.trusted:
-        wrong.append((pointer, "needs the operator's key"))
+        wrong.append((pointer, _NEEDS_OPERATOR))
     return name
 
 
@@ -293,7 +358,7 @@ def _answer(value: object) -> str | None:
             return None
 
 
-def _consent(given: Mapping[str, object], wrong: list[tuple[str, str]]) -> dict[str, Permission]:
+def _consent(given: Mapping[str, object], context: Context, wrong: list[tuple[str, str]]) -> dict[str, Permission]:
     if len(given) > MOST_PURPOSES:
         wrong.append(("/consent", f"has more than {MOST_PURPOSES} purposes"))
         return {}
@@ -304,23 +369,20 @@ def _consent(given: Mapping[str, object], wrong: list[tuple[str, str]]) -> dict[
             wrong.append((pointer, "its name must be a word"))
         elif isinstance(said, bool):
             permissions[purpose] = Permission(said)
-        elif isinstance(said, dict):
-            permissions[purpose] = _permission(cast("dict[str, object]", said), pointer, wrong)
         else:
-            wrong.append((pointer, 'must be {"granted": true or false, "text": the words that were shown}'))
+            permissions[purpose] = _permission(said, pointer, context, wrong)
     return permissions
 
 
-def _permission(said: Mapping[str, object], pointer: str, wrong: list[tuple[str, str]]) -> Permission:
-    granted, text = said.get("granted"), said.get("text", "")
-    unknown = sorted(said.keys() - {"granted", "text"})
-    wrong += [(f"{pointer}/{_escaped(name)}", "is not known here; there are granted and text") for name in unknown]
-    if not isinstance(granted, bool):
-        wrong.append((f"{pointer}/granted", "must be true or false"))
-    if not isinstance(text, str):
-        wrong.append((f"{pointer}/text", "must be text"))
+def _permission(said: object, pointer: str, context: Context, wrong: list[tuple[str, str]]) -> Permission:
+    try:
+        body = msgspec.convert(said, ConsentBody)
+    except msgspec.ValidationError as error:
+        inside, why = place_of(str(error), ConsentBody.__struct_fields__)
+        wrong.append((pointer + inside, why))
         return Permission(False)
-    return Permission(granted is True, _long(f"{pointer}/text", text, LONGEST_CONSENT, wrong))
+    at = _moment(body.at, f"{pointer}/at", context, wrong) if body.at else None
+    return Permission(body.granted, _long(f"{pointer}/text", body.text, LONGEST_CONSENT, wrong), at)
 
 
 def _line(pointer: str, text: str | None, longest: int, wrong: list[tuple[str, str]]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -39,16 +39,25 @@ class ConsentProof:
     ip_prefix: str = ""
 
 
+class Note(NamedTuple):
+    """Free text that came with an activity. The event tells only its length."""
+
+    activity_id: UUID
+    at: datetime
+    text: str
+
+
 class Record:
     """What capture knows of a lead. The card is only read from its text when somebody looks at it."""
 
-    __slots__ = ("_card", "_text", "changed", "erasures", "proofs", "stages")
+    __slots__ = ("_card", "_text", "changed", "erasures", "notes", "proofs", "stages")
 
     def __init__(self, text: str | None = None) -> None:
         self._text = text
         self._card: CardChanged | None = None
         self.changed = False
         self.proofs: list[ConsentProof] = []
+        self.notes: list[Note] = []
         self.stages: list[Envelope[StageChanged]] = []
         self.erasures: list[tuple[ErasureDone, datetime]] = []
 
@@ -72,6 +81,7 @@ class CaptureRepository:
     async def save(self, connection: Connection, leads: Sequence[Lead[Record]]) -> None:
         await _save_cards(connection, [lead for lead in leads if lead.state.changed])
         await _save_proofs(connection, [(lead.lead_id, proof) for lead in leads for proof in lead.state.proofs])
+        await _save_notes(connection, [(lead.lead_id, note) for lead in leads for note in lead.state.notes])
         await _save_stages(connection, [event for lead in leads for event in lead.state.stages])
         await _save_erasures(connection, [done for lead in leads for done in lead.state.erasures])
 
@@ -89,6 +99,7 @@ _ERASING = {
                      WHERE i.lead_id = ANY($1) AND q.keys && ARRAY[i.key] RETURNING i.lead_id""",
     "identity": "DELETE FROM capture.identity WHERE lead_id = ANY($1) RETURNING lead_id",
     "submission": "DELETE FROM capture.submission WHERE lead_id = ANY($1) RETURNING lead_id",
+    "note": "DELETE FROM capture.note WHERE lead_id = ANY($1) RETURNING lead_id",
     "consent_record": "DELETE FROM capture.consent_record WHERE lead_id = ANY($1) RETURNING lead_id",
     "review": "DELETE FROM capture.review WHERE lead_id = ANY($1) RETURNING lead_id",
     "review_of_others": "DELETE FROM capture.review WHERE other_id = ANY($1) RETURNING other_id AS lead_id",
@@ -132,6 +143,19 @@ async def _save_proofs(connection: Connection, proofs: Sequence[tuple[UUID, Cons
         [proof.at for _, proof in proofs],
         [proof.recorded_at for _, proof in proofs],
         [proof.ip_prefix for _, proof in proofs],
+    )
+
+
+async def _save_notes(connection: Connection, notes: Sequence[tuple[UUID, Note]]) -> None:
+    if not notes:
+        return
+    await connection.execute(
+        """INSERT INTO capture.note (activity_id, lead_id, at, text)
+           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])""",
+        [note.activity_id for _, note in notes],
+        [lead_id for lead_id, _ in notes],
+        [note.at for _, note in notes],
+        [note.text for _, note in notes],
     )
 
 

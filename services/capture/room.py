@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
+from services.capture.domain.activity import ACTIVITY_TYPES
 from services.capture.pages import FOLDER
-from services.capture.parsing import ACTIVITY_TYPES
 from services.capture.repository import Record
 from services.capture.settings import CaptureSettings
 from services.capture.sites import Sites

@@ -14,6 +14,7 @@ from shared.database import is_transient
 from shared.service import Runtime
 
 TIDY_SECONDS = 300.0
+_BETWEEN_BITES = 0.1
 
 logger = structlog.get_logger("upkeep")
 
@@ -36,14 +37,14 @@ async def seed(runtime: Runtime[Any]) -> None:
 async def tidy(runtime: Runtime[Any]) -> None:
     """Forget answers of yesterday and visitors who never said who they are, a little at a time."""
     while True:
+        gone = 0
         try:
-            while await forget(runtime):
-                await asyncio.sleep(0.1)
+            gone = await forget(runtime)
         except Exception as error:
             if not is_transient(error):
                 raise
             logger.warning("tidying_interrupted", error=type(error).__name__)
-        await asyncio.sleep(TIDY_SECONDS)
+        await asyncio.sleep(_BETWEEN_BITES if gone else TIDY_SECONDS)
 
 
 async def forget(runtime: Runtime[Any]) -> int:

@@ -124,10 +124,9 @@ def _contact_points(old: list[ContactPoint], submission: Submission, late: bool 
 
 
 def _consent(old: dict[str, Consent], submission: Submission) -> dict[str, Consent]:
-    at = submission.activity.at
+    """What was said last of each purpose stands."""
     news = {
-        purpose: Consent(said.granted, at, said.text, submission.site)
+        purpose: Consent(said.granted, said.at or submission.activity.at, said.text, submission.site)
         for purpose, said in submission.consent.items()
-        if purpose not in old or old[purpose].at <= at
     }
-    return old | news
+    return old | {p: new for p, new in news.items() if p not in old or old[p].at <= new.at}

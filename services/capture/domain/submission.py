@@ -36,10 +36,11 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Permission(msgspec.Struct, frozen=True):
-    """A consent as given or refused, with the words that were shown."""
+    """A consent as given or refused, with the words that were shown; `at` when it was not said with the rest."""
 
     granted: bool
     text: str = ""
+    at: datetime | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,11 @@ TABLES = [
         source text NOT NULL, at timestamptz NOT NULL, recorded_at timestamptz NOT NULL, ip_prefix text NOT NULL
     )""",
     "CREATE INDEX consent_record_lead ON capture.consent_record (lead_id)",
+    # Messages and transcripts, which no event carries.
+    """CREATE TABLE capture.note (
+        activity_id uuid PRIMARY KEY, lead_id uuid NOT NULL, at timestamptz NOT NULL, text text NOT NULL
+    )""",
+    "CREATE INDEX note_lead ON capture.note (lead_id)",
     # Two leads that may be one person; somebody decides, nothing merges by itself.
     """CREATE TABLE capture.review (
         review_id uuid PRIMARY KEY, lead_id uuid NOT NULL, other_id uuid NOT NULL, reason text NOT NULL,

@@ -1,0 +1,125 @@
+"""How the plain routes look in the OpenAPI document; FastAPI describes only the routes it runs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+from fastapi.routing import APIRoute
+
+from services.capture.parsing import ActivityItem, LeadBody
+
+_SITE_KEY: Mapping[str, Any] = {
+    "name": "X-Site-Key",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The publishable key of the site; may also be given as `site` in the query or the body.",
+}
+_IDEMPOTENCY_KEY: Mapping[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "The same key with the same body is given the same answer for 24 hours.",
+}
+_LEAD_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["submission_id"],
+    "properties": {
+        "submission_id": {"type": "string", "format": "uuid"},
+        "lead_id": {"type": ["string", "null"], "format": "uuid", "description": "With the operator's key only"},
+        "created": {"type": "boolean", "description": "With the operator's key only"},
+    },
+}
+_ACTIVITIES_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["accepted", "rejected"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"index": {"type": "integer"}, "reason": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+async def described() -> None:
+    """Stands for a route that runs outside FastAPI; never called, since that route comes first."""
+
+
+def descriptions() -> Sequence[APIRoute]:
+    """To be placed behind the plain routes they describe."""
+    lead = _schema(LeadBody)
+    activities = {
+        "type": "object",
+        "required": ["activities"],
+        "properties": {
+            "activities": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _schema(ActivityItem)}
+        },
+    }
+    form = {name: {"schema": lead} for name in ("application/x-www-form-urlencoded", "multipart/form-data")}
+    return [
+        _route(
+            "/v1/leads",
+            "Take a lead in",
+            "Needs an e-mail address or a telephone number. 202 once it is durable. A form posts flat names "
+            "(`activity.type`, `fields.size`, `consent.marketing`) and is answered with 303 to its `redirect`.",
+            {"application/json": {"schema": lead}, **form},
+            _LEAD_ANSWER,
+            {"303": {"description": "A form was taken; see `Location`"}},
+        ),
+        _route(
+            "/v1/activities",
+            "Record what leads and visitors did",
+            "Up to 1,000 a call. With a site key each names a `visitor_id`, with the operator's that or a `lead_id`.",
+            {"application/json": {"schema": activities}},
+            _ACTIVITIES_ANSWER,
+            {},
+        ),
+    ]
+
+
+def _route(
+    path: str,
+    summary: str,
+    description: str,
+    content: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    others: Mapping[str, Any],
+) -> APIRoute:
+    taken = {"description": "Taken and durable", "content": {"application/json": {"schema": answer}}}
+    said = {
+        "parameters": [_SITE_KEY, _IDEMPOTENCY_KEY],
+        "requestBody": {"required": True, "content": content},
+        "responses": {"202": taken, **others},
+    }
+    return APIRoute(
+        path,
+        described,
+        methods=["POST"],
+        status_code=202,
+        summary=summary,
+        description=description,
+        openapi_extra=said,
+    )
+
+
+def _schema(body: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """The JSON Schema of a body with everything it refers to in place."""
+    found, parts = msgspec.json.schema_components([body], ref_template="#/{name}")
+    return cast("Mapping[str, Any]", _resolved(found[0], parts))
+
+
+def _resolved(node: object, parts: Mapping[str, Any]) -> object:
+    if isinstance(node, list):
+        return [_resolved(one, parts) for one in cast("list[object]", node)]
+    if not isinstance(node, dict):
+        return node
+    members = cast("dict[str, object]", node)
+    if isinstance(ref := members.get("$ref"), str):
+        return _resolved(parts[ref.removeprefix("#/")], parts)
+    return {name: _resolved(value, parts) for name, value in members.items()}
