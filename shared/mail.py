@@ -196,16 +196,6 @@ def compose(
     return message
 
 
-def own_domain(public_url: str) -> str:
-    """What stands behind the @ of our own addresses when nothing else is set; `localhost` where the host is a number.
-
-    >>> own_domain("https://leads.example.com"), own_domain("http://127.0.0.1:8004")
-    ('leads.example.com', 'localhost')
-    """
-    host = urlsplit(public_url).hostname or "localhost"
-    return "localhost" if re.fullmatch(r"[\d.]+|.*:.*", host) else host
-
-
 def _refusal(error: SMTPException) -> MailRefused:
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]

@@ -1,31 +1,54 @@
-"""Handover over HTTP, for operators."""
+"""Handover over HTTP, for operators and their programs."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from services.handover import worklist
+from services.handover import export, offering, offers, outcomes, reps, worklist
 from services.handover.domain import words
-from services.handover.domain.lead import SalesLead
-from services.handover.schemas import Worklist, WorklistItem
+from services.handover.domain.lead import OfferState, SalesLead
+from services.handover.moving import move
+from services.handover.outcomes import Report
+from services.handover.schemas import (
+    Acceptance,
+    NewRep,
+    OutcomeReport,
+    Rep,
+    RepChange,
+    Reps,
+    Return,
+    StageMove,
+    Standing,
+    Worklist,
+    WorklistItem,
+)
+from shared.errors import Malformed, NotFound, Refused
+from shared.events.envelope import Actor
+from shared.leads import Cause, Lead
+from shared.lifecycle import Stage
 from shared.paging import Pages
 from shared.security import Bearer
 from shared.service import Runtime, runtime_of
+from shared.trace import traceparent
+
+if TYPE_CHECKING:
+    from services.handover.repository import SalesLeads
+    from shared.database import Connection
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+
+Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/worklist")
 async def show_worklist(
-    request: Request,
-    rep: UUID | None = None,
-    test: bool = False,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: str | None = None,
+    request: Request, rep: UUID | None = None, test: bool = False, limit: Limit = 50, cursor: str | None = None
 ) -> Worklist:
     """The leads that are with sales, hottest first; of one rep those offered to or held by them."""
     runtime: Runtime[SalesLead] = runtime_of(request)
@@ -39,25 +62,147 @@ async def show_worklist(
     return Worklist(items=[_item(row, now) for row in rows[:limit]], next=pages.after(_keys(last)) if last else None)
 
 
+@router.post("/reps", status_code=201)
+async def add_rep(request: Request, given: NewRep) -> Rep:
+    """A new rep, who is asked next. At most one is the fallback owner: naming another takes it from the one before."""
+    runtime: Runtime[SalesLead] = runtime_of(request)
+    async with runtime.database.transaction() as connection:
+        row = await reps.add(connection, given.model_dump(), runtime.clock.now())
+    _wake_desk(runtime)
+    return Rep(**row)
+
+
+@router.get("/reps")
+async def list_reps(request: Request, limit: Limit = 50, cursor: str | None = None) -> Reps:
+    runtime: Runtime[SalesLead] = runtime_of(request)
+    pages = Pages("reps", runtime.settings.secret)
+    after = pages.read(cursor, runtime.clock.now())
+    async with runtime.database.connection() as connection:
+        rows = await reps.page(connection, UUID(after[0]) if after else None, limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    follows = pages.after([str(last["rep_id"])]) if last else None
+    return Reps(items=[Rep(**row) for row in rows[:limit]], next=follows)
+
+
+@router.patch("/reps/{rep_id}")
+async def change_rep(request: Request, rep_id: UUID, given: RepChange) -> Rep:
+    """Change what is given. A rep who is not active is asked no more; what they hold stays theirs."""
+    runtime: Runtime[SalesLead] = runtime_of(request)
+    async with runtime.database.transaction() as connection:
+        row = await reps.change(connection, rep_id, given.model_dump(exclude_unset=True))
+    if row is None:
+        raise NotFound("no such rep")
+    _wake_desk(runtime)
+    return Rep(**row)
+
+
+@router.post("/leads/{lead_id}/accept")
+async def accept(request: Request, lead_id: UUID, given: Acceptance) -> Standing:
+    """A rep takes a lead that is offered to them, or to nobody; 409 when another rep has it."""
+    async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
+        assert rep_id is not None
+        offering.accept(lead, rep_id, now)
+    return _standing(lead)
+
+
+@router.post("/leads/{lead_id}/return")
+async def give_back(request: Request, lead_id: UUID, given: Return) -> Standing:
+    """A rep gives a lead back, with a reason; it is nurtured, and does not come back at once."""
+    async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
+        assert rep_id is not None
+        offering.give_back(lead, rep_id, given.reason, given.note.replace("\0", "").strip(), now)
+    return _standing(lead)
+
+
+@router.post("/leads/{lead_id}/outcome")
+async def take_outcome(request: Request, lead_id: UUID, given: OutcomeReport) -> Standing:
+    """What became of the lead. `won` from accepted passes through the opportunity; 409 where the stage forbids it."""
+    if given.currency and not given.value:
+        raise Malformed(problems=[("/currency", "goes with a value")])
+    currency = (given.currency or runtime_of(request).settings.currency) if given.value else ""
+    async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
+        outcomes.report(lead, Report(given.outcome, rep_id, given.reason, given.value or "", currency), now)
+    return _standing(lead)
+
+
+@router.post("/leads/{lead_id}/stage")
+async def change_stage(request: Request, lead_id: UUID, given: StageMove) -> Standing:
+    """A person moves the lead on; 409 with `owner` where it is not ours to move."""
+    if given.to in (Stage.handed_over, Stage.accepted):
+        raise Refused("A rep has to be named: use /accept.")
+    async with _of_rep(request, lead_id, "") as (lead, _, now):
+        offering.check_ours(lead)
+        state = lead.state
+        if given.to is Stage.sql and state.owner is not None:
+            state.end_offer(OfferState.withdrawn, now)
+            state.refuse(state.owner)
+        move(lead, given.to, given.reason, now)
+    return _standing(lead)
+
+
+@router.get("/leads/{lead_id}/export")
+async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
+    """All that handover holds of a lead."""
+    async with runtime_of(request).database.connection() as connection:
+        held = await export.of_lead(connection, lead_id)
+    if held is None:
+        raise NotFound("no such lead")
+    return held
+
+
+@asynccontextmanager
+async def _of_rep(
+    request: Request, lead_id: UUID, rep: str
+) -> AsyncGenerator[tuple[Lead[SalesLead], UUID | None, datetime]]:
+    """A lead to work on in the name of a rep, or of the operator when none is named."""
+    runtime: Runtime[SalesLead] = runtime_of(request)
+    now = runtime.clock.now()
+    async with runtime.database.connection() as connection:
+        rep_id = await _rep_id(connection, rep) if rep else None
+    cause = Cause(time=now, actor=Actor("person", str(rep_id or "operator")), trace=traceparent())
+    async with runtime.leads.work([lead_id], cause=cause) as work:
+        yield work.lead(lead_id), rep_id, now
+
+
+async def _rep_id(connection: Connection, named: str) -> UUID:
+    row = await reps.find(connection, named)
+    if row is None:
+        raise Malformed(problems=[("/rep", "is no rep's id or e-mail address")])
+    rep_id: UUID = row["rep_id"]
+    return rep_id
+
+
+def _wake_desk(runtime: Runtime[SalesLead]) -> None:
+    cast("SalesLeads", runtime.leads.repository).wake.desk.set()
+
+
+def _standing(lead: Lead[SalesLead]) -> Standing:
+    state = lead.state
+    return Standing(
+        lead_id=lead.lead_id,
+        stage=lead.standing.stage or "",
+        cycle=lead.standing.cycle,
+        rep=state.owner,
+        offer_id=state.offer.offer_id if state.offer else None,
+        due_at=state.due_at,
+        value=state.value,
+        currency=state.currency,
+        fulfilled_at=state.fulfilled_at,
+        paid_at=state.paid_at,
+    )
+
+
 def _keys(row: Any) -> list[str | int | float | None]:
     return [row["rank"], row["minus_score"], row["since"].isoformat(), str(row["lead_id"])]
 
 
 def _item(row: Any, now: datetime) -> WorklistItem:
-    known = SalesLead(
-        score=row["score"],
-        temperature=row["temperature"],
-        reason=row["reason"],
-        since=row["since"],
-        asked_for=row["asked_for"],
-        asked_at=row["asked_at"],
-    )
     return WorklistItem(
         lead_id=row["lead_id"],
         score=row["score"],
         temperature=row["temperature"],
         stage=row["stage"],
-        reason=words.reason(known, now),
+        reason=words.reason(offers.known(row), now),
         owner=row["owner"],
         owner_name=row["owner_name"],
         due_at=row["due_at"],

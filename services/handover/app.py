@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from services.handover import api, handlers
+from services.handover import api, desk, handlers, heartbeat, mailer, rep_pages, streaming
 from services.handover.domain.lead import SalesLead
+from services.handover.moving import EXPIRY
+from services.handover.pages import STATIC
 from services.handover.repository import SalesLeads
 from services.handover.settings import HandoverSettings
 from shared.events import handover as said
 from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
+from shared.pages import static_files
 from shared.service import Service
 
 service: Service[SalesLead] = Service(
@@ -34,6 +37,10 @@ service: Service[SalesLead] = Service(
         said.Paid,
     ),
     repository=SalesLeads,
-    routers=(api.router,),
+    timers={EXPIRY: handlers.expire},
+    routers=(api.router, streaming.router),
+    routes=(*rep_pages.routes, *static_files("handover", STATIC)),
+    tasks=(desk.run, mailer.run),
+    serving=(heartbeat.run, streaming.watch),
     settings=HandoverSettings,
 )

@@ -7,6 +7,7 @@ once seen has none before it still to come.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,8 @@ from shared.events.envelope import Envelope, Event
 from shared.events.topics import Topic
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from shared.database import Connection
 
 FEED_LOCK = 7810
@@ -42,4 +45,24 @@ async def append(connection: Connection, events: Sequence[Envelope[Event]]) -> N
         [event.lead_id for event in fed],
         [event.type for event in fed],
         [_encoder.encode(to_json(event)).decode() for event in fed],
+    )
+
+
+async def last(connection: Connection) -> int:
+    """The last position given, 0 for none."""
+    pos: int | None = await connection.fetchval("SELECT max(pos) FROM handover.feed")
+    return pos or 0
+
+
+async def before(connection: Connection, moment: datetime) -> int:
+    """The position after which everything fed since that moment lies; nothing recorded since lies before it."""
+    pos: int | None = await connection.fetchval(
+        "SELECT pos FROM handover.feed WHERE fed_at >= $1 ORDER BY fed_at, pos LIMIT 1", moment
+    )
+    return (pos - 1) if pos is not None else await last(connection)
+
+
+async def page(connection: Connection, after: int, limit: int) -> list[asyncpg.Record]:
+    return await connection.fetch(
+        "SELECT pos, type, event FROM handover.feed WHERE pos > $1 ORDER BY pos LIMIT $2", after, limit
     )

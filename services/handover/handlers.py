@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from services.handover import moving
 from services.handover.domain.facts import REQUESTS
-from services.handover.domain.lead import Card, Purchase, Request, SalesLead
+from services.handover.domain.lead import Card, OfferState, Purchase, Request, SalesLead
 from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.envelope import Envelope
+from shared.events.handover import Expired
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged, TopReason
 from shared.leads import Lead
-from shared.lifecycle import Stage
+from shared.lifecycle import Reason, Stage
 
 
 def keep_card(lead: Lead[SalesLead], event: Envelope[CardChanged], now: datetime) -> None:
@@ -91,3 +92,22 @@ def _note_request(lead: Lead[SalesLead], request: Request, event: Envelope[Activ
         # What history left lying at sales begins to count as soon as the lead itself comes forward.
         state.listed, state.since = True, event.time
         state.cause_id, state.trace = str(event.id), event.attributes.traceparent
+
+
+# How long an expiry waits to be looked at again while nobody could answer.
+STILL = timedelta(seconds=5)
+
+
+def expire(lead: Lead[SalesLead], due: datetime, now: datetime) -> None:
+    """The time to answer is over: the next rep is asked."""
+    state, offer = lead.state, lead.state.offer
+    due_at = state.due_at
+    if lead.standing.stage is not Stage.handed_over or offer is None or due_at is None:
+        return
+    if due_at > now or state.silent:
+        lead.timers[moving.EXPIRY] = max(due_at, now + STILL) if state.silent else due_at
+        return
+    state.end_offer(OfferState.expired, now)
+    state.refuse(offer.rep_id)
+    lead.say(Expired(rep=str(offer.rep_id), cycle=lead.standing.cycle, offer_id=str(offer.offer_id)))
+    moving.move(lead, Stage.sql, Reason.expired, now)

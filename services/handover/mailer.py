@@ -1,16 +1,44 @@
-"""Mails to reps: written with the offer they tell of, sent by whoever claims them first."""
+"""Mails to reps: written with the offer they tell of, sent by whoever claims them first.
+
+An offer's mail is sent at least once: where the connection broke before the receipt it is sent again with the same
+Message-ID, as two mails of one offer do less harm than none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, cast
 
+import structlog
+
+from services.handover import offers
+from services.handover.domain.lead import SalesLead
+from services.handover.settings import HandoverSettings
+from services.handover.wake import keep_looking
+from services.handover.writing import Letters
+from shared import metrics
 from shared.clock import uuid7
+from shared.database import is_transient
+from shared.mail import Mailer, MailRefused, MailUncertain, compose
+from shared.trace import traced
 
 if TYPE_CHECKING:
-    from services.handover.domain.lead import Offer, SalesLead
+    import asyncpg
+
+    from services.handover.domain.lead import Offer
     from shared.database import Connection
     from shared.leads import Lead
+    from shared.service import Runtime
+
+CLAIMED_AT_ONCE = 5
+# Longer than that many mails can take, each up to `shared.mail.SEND_SECONDS`.
+LEASE = timedelta(minutes=2)
+LONGEST_PAUSE = timedelta(minutes=5)
+IDLE_SECONDS = 0.5
+
+logger = structlog.get_logger("mailer")
 
 
 async def write(connection: Connection, told: Sequence[tuple[Lead[SalesLead], Offer]]) -> None:
@@ -29,3 +57,115 @@ async def write(connection: Connection, told: Sequence[tuple[Lead[SalesLead], Of
         [lead.cause.trace for lead, _ in told],
         [offer.offered_at for _, offer in told],
     )
+
+
+class OfferMailer:
+    """Several may run at once: a mail is claimed for a while, and the claim's number guards what is written of it."""
+
+    def __init__(self, runtime: Runtime[SalesLead], mailer: Mailer) -> None:
+        self.runtime = runtime
+        self.mailer = mailer
+        self.settings = cast("HandoverSettings", runtime.settings)
+        self.letters = Letters(self.settings)
+
+    async def work(self) -> int:
+        """Send what is due; answers how many mails were dealt with."""
+        try:
+            claimed = await self._claim()
+            for row in claimed:
+                with traced(row["trace"]):
+                    await self._send(row)
+            return len(claimed)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            logger.warning("mailing_interrupted", error=type(error).__name__)
+            return 0
+
+    async def _claim(self) -> list[asyncpg.Record]:
+        """Claim what is due, with all that the mail says. What is no longer on offer is dropped unsent."""
+        now = self.runtime.clock.now()
+        async with self.runtime.database.transaction() as connection:
+            due = await connection.fetch(
+                """UPDATE handover.mail SET state = 'sending', attempts = attempts + 1, due_at = $2
+                    WHERE mail_id IN (
+                        SELECT mail_id FROM handover.mail WHERE state IN ('waiting', 'sending') AND due_at <= $1
+                        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+                    RETURNING mail_id""",
+                now, now + LEASE, CLAIMED_AT_ONCE,
+            )  # fmt: skip
+            ids = [row["mail_id"] for row in due]
+            if not ids:
+                return []
+            await connection.execute(
+                """UPDATE handover.mail m SET state = 'dropped', error = 'offer is over' FROM handover.offer o
+                    WHERE m.mail_id = ANY($1) AND o.offer_id = m.offer_id AND o.state <> 'open'""",
+                ids,
+            )
+            return await connection.fetch(_CONTENT, ids)
+
+    async def _send(self, row: asyncpg.Record) -> None:
+        now = self.runtime.clock.now()
+        try:
+            await self.mailer.send(self._message(row, now))
+        except MailRefused as refused:
+            await self._failed(row, str(refused), permanent=refused.permanent)
+        except MailUncertain:
+            await self._failed(row, "no receipt", permanent=False)
+        except ValueError:
+            await self._failed(row, "address cannot be written to", permanent=True)
+        else:
+            await self._note(row, "sent", sent_at=now)
+
+    def _message(self, row: asyncpg.Record, now: datetime) -> EmailMessage:
+        mail = self.letters.offer_mail(row, now)
+        return compose(
+            sender=self.settings.sender,
+            to=row["rep_email"],
+            subject=mail.subject,
+            text=mail.text,
+            html=mail.html,
+            message_id=f"offer-{row['offer_id']}@{self.settings.sender_domain}",
+            at=now,
+            headers={"Auto-Submitted": "auto-generated"},
+        )
+
+    async def _failed(self, row: asyncpg.Record, error: str, *, permanent: bool) -> None:
+        pause = min(timedelta(seconds=2 ** min(row["attempts"], 10)), LONGEST_PAUSE)
+        logger.warning("mail_not_sent", mail=str(row["mail_id"]), reason=error, permanent=permanent)
+        due_at = None if permanent else self.runtime.clock.now() + pause
+        await self._note(row, "failed" if permanent else "waiting", error=error, due_at=due_at)
+
+    async def _note(
+        self,
+        row: asyncpg.Record,
+        state: str,
+        *,
+        error: str = "",
+        due_at: datetime | None = None,
+        sent_at: datetime | None = None,
+    ) -> None:
+        metrics.MAILS.labels("handover", "deferred" if state == "waiting" else state).inc()
+        async with self.runtime.database.connection() as connection:
+            await connection.execute(
+                """UPDATE handover.mail SET state = $3, error = $4, due_at = coalesce($5, due_at), sent_at = $6
+                    WHERE mail_id = $1 AND attempts = $2 AND state = 'sending'""",
+                row["mail_id"], row["attempts"], state, error, due_at, sent_at,
+            )  # fmt: skip
+
+
+async def run(runtime: Runtime[SalesLead]) -> None:
+    from services.handover.repository import SalesLeads
+
+    mailer = Mailer(runtime.settings.smtp_url, runtime.settings.data_dir / "mail")
+    told = cast("SalesLeads", runtime.leads.repository).wake.mailer
+    try:
+        await keep_looking(told, OfferMailer(runtime, mailer).work, IDLE_SECONDS)
+    finally:
+        await mailer.close()
+
+
+_CONTENT = f"""
+    SELECT m.mail_id, m.attempts, m.trace, {offers.TOLD} FROM handover.mail m
+    JOIN handover.offer o USING (offer_id) {offers.JOINED}
+    WHERE m.mail_id = ANY($1) AND m.state = 'sending' ORDER BY m.created_at"""

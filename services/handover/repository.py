@@ -56,7 +56,7 @@ _SETS = ", ".join(f"{name} = excluded.{name}" for name, _, _ in _COLUMNS[1:])
 _LOAD = f"""
     SELECT l.*, c.version AS card_version, c.name, c.company, c.email, c.phone, c.language, c.message, c.answers,
         o.rep_id, o.cycle AS offer_cycle, o.attempt, o.offered_at, o.due_at AS offer_due_at, o.route, o.why, o.state,
-        o.ended_at, o.reason AS offer_reason,
+        o.answered_at, o.ended_at, o.reason AS offer_reason,
         (SELECT clock_timestamp() - beat_at > interval '{SILENT_SECONDS} seconds' FROM handover.heartbeat) AS silent
     FROM handover.lead l
     LEFT JOIN handover.card c USING (lead_id)
@@ -68,7 +68,7 @@ _LOAD = f"""
 class _Rest:
     top_reasons: list[dict[str, object]] = dataclasses.field(default_factory=list[dict[str, object]])
     refused: list[UUID] = dataclasses.field(default_factory=list[UUID])
-    decision: Decision | None = None
+    decisions: dict[str, Decision] = dataclasses.field(default_factory=dict[str, Decision])
     facts: Facts = dataclasses.field(default_factory=Facts)
 
 
@@ -138,17 +138,19 @@ async def _save_offers(connection: Connection, leads: Sequence[Lead[SalesLead]])
     rows = [
         (
             offer.offer_id, lead.lead_id, offer.rep_id, offer.cycle, offer.attempt, offer.offered_at, offer.due_at,
-            offer.route, offer.why, offer.state, offer.ended_at, offer.reason, offer.note,
+            offer.route, offer.why, offer.state, offer.answered_at, offer.ended_at, offer.reason, offer.note,
         )
         for lead, offer in offers
     ]  # fmt: skip
     await connection.execute(
         """INSERT INTO handover.offer AS o (offer_id, lead_id, rep_id, cycle, attempt, offered_at, due_at, route, why,
-                state, ended_at, reason, note)
+                state, answered_at, ended_at, reason, note)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::int[], $6::timestamptz[],
-                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[])
+                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
+                $12::timestamptz[], $13::text[], $14::text[])
             ON CONFLICT (offer_id) DO UPDATE SET due_at = excluded.due_at, state = excluded.state,
-                ended_at = excluded.ended_at, reason = excluded.reason, note = coalesce(excluded.note, o.note)""",
+                answered_at = excluded.answered_at, ended_at = excluded.ended_at, reason = excluded.reason,
+                note = coalesce(excluded.note, o.note)""",
         *zip(*rows, strict=True),
     )
     await mailer.write(connection, [(lead, offer) for lead, offer in offers if offer.tell])
@@ -179,7 +181,7 @@ def _state(row: asyncpg.Record) -> SalesLead:
         paid_at=row["paid_at"],
         top_reasons=rest.top_reasons,
         refused=rest.refused,
-        decision=rest.decision,
+        decisions=rest.decisions,
         facts=rest.facts,
         silent=bool(row["silent"]),
     )
@@ -213,10 +215,11 @@ def _offer(row: asyncpg.Record) -> Offer:
         route=row["route"],
         why=row["why"],
         state=OfferState(row["state"]),
+        answered_at=row["answered_at"],
         ended_at=row["ended_at"],
         reason=row["offer_reason"],
     )
 
 
 def _rest_of(state: SalesLead) -> object:
-    return msgspec.to_builtins(_Rest(state.top_reasons, state.refused, state.decision, state.facts))
+    return msgspec.to_builtins(_Rest(state.top_reasons, state.refused, state.decisions, state.facts))

@@ -3,12 +3,123 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.handover.domain.outcome import Outcome
+from shared.lifecycle import Stage
+
+
+def _text(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be on one line")
+    return value.strip()
+
+
+Line = Annotated[str, AfterValidator(_text)]
+Email = Annotated[str, Field(max_length=254, pattern=r'^[^@\s<>(),;:"\\]+@[^@\s<>(),;:"\\]+$'), AfterValidator(_text)]
+Products = Annotated[list[Annotated[Line, Field(min_length=1, max_length=100)]], Field(max_length=100)]
+Capacity = Annotated[int, Field(ge=0, le=100_000)]
+Amount = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,4})?$", examples=["18400.00"])]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
+Code = Annotated[str, Field(max_length=40, pattern=r"^[a-z_]*$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewRep(_Body):
+    """`products`: empty for all. `capacity`: most leads held at once, null for no limit, 0 for none in turn."""
+
+    name: Line = Field(min_length=1, max_length=120)
+    email: Email
+    phone: Line = Field("", max_length=40)
+    products: Products = []
+    capacity: Capacity | None = None
+    active: bool = True
+    fallback: bool = False
+
+
+class RepChange(_Body):
+    """Only what is given changes."""
+
+    name: Line = Field("", min_length=1, max_length=120)
+    email: Email = ""
+    phone: Line = Field("", max_length=40)
+    products: Products = []
+    capacity: Capacity | None = None
+    active: bool = True
+    fallback: bool = False
+
+
+class Rep(BaseModel):
+    rep_id: UUID
+    name: str
+    email: str
+    phone: str
+    products: list[str]
+    capacity: int | None
+    active: bool
+    fallback: bool
+    holds: int = 0
+    created_at: datetime
+
+
+class Reps(BaseModel):
+    items: list[Rep]
+    next: str | None
+
+
+class Acceptance(_Body):
+    """`rep`: id or e-mail address."""
+
+    rep: str = Field(min_length=1, max_length=254)
+
+
+class Return(_Body):
+    """`note` is for the next rep; it never leaves this service."""
+
+    rep: str = Field(min_length=1, max_length=254)
+    reason: Code
+    note: str = Field("", max_length=2000)
+
+
+class OutcomeReport(_Body):
+    """`rep`: id or e-mail address, without one whoever holds the lead. `value` is a decimal in a string."""
+
+    outcome: Outcome
+    rep: str = Field("", max_length=254)
+    reason: Code = ""
+    value: Amount | None = None
+    currency: Currency | None = None
+
+
+class StageMove(_Body):
+    to: Stage
+    reason: Code
+
+
+class Standing(BaseModel):
+    """A lead after a command. `rep` is who holds it."""
+
+    lead_id: UUID
+    stage: str
+    cycle: int
+    rep: UUID | None
+    offer_id: UUID | None
+    due_at: datetime | None
+    value: str
+    currency: str
+    fulfilled_at: datetime | None
+    paid_at: datetime | None
 
 
 class WorklistItem(BaseModel):
+    """`owner` is the rep who is asked or holds the lead; `waits_for` says why nobody could be asked yet."""
+
     lead_id: UUID
     score: float | None
     temperature: str

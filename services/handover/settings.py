@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email.utils import parseaddr
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from services.handover.domain.working_hours import WorkingHours
-from shared.mail import own_domain
 from shared.settings import Settings
 
 
 def _hours(value: str) -> str:
     WorkingHours.parse(value)
+    return value
+
+
+def _sender(value: str) -> str:
+    if not value.isprintable() or not parseaddr(value)[1].partition("@")[2]:
+        raise ValueError("must look like Leadline <offers@example.com>")
     return value
 
 
@@ -32,7 +38,9 @@ class HandoverSettings(Settings):
         "Mon-Fri 09:00-18:00", validation_alias="LEADLINE_WORKING_HOURS"
     )
     company: str = Field("Leadline", validation_alias="LEADLINE_COMPANY", min_length=1, max_length=80)
-    mail_from: str | None = Field(None, validation_alias="LEADLINE_MAIL_FROM", pattern=r"^[^\r\n]*[^@\s]+@[^@\s]+$")
+    sender: Annotated[str, AfterValidator(_sender)] = Field(
+        "Leadline <offers@localhost>", validation_alias="HANDOVER_FROM"
+    )
 
     @property
     def hours(self) -> WorkingHours:
@@ -43,5 +51,5 @@ class HandoverSettings(Settings):
         return timedelta(minutes=self.offer_minutes)
 
     @property
-    def sender(self) -> str:
-        return self.mail_from or f"Leadline <leadline@{own_domain(self.public_url_of('handover'))}>"
+    def sender_domain(self) -> str:
+        return parseaddr(self.sender)[1].partition("@")[2]

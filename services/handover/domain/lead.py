@@ -45,6 +45,7 @@ class Offer:
     route: str = ""
     why: str = ""
     state: OfferState = OfferState.open
+    answered_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str = ""
     note: str | None = None
@@ -88,9 +89,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What somebody last decided by a command, so that the same command again is answered the same."""
+    """What a rep decided by a command, kept so that the same command again is answered the same."""
 
-    what: str
     rep: str
     reason: str = ""
     value: str = ""
@@ -144,7 +144,7 @@ class SalesLead:
     currency: str = ""
     fulfilled_at: datetime | None = None
     paid_at: datetime | None = None
-    decision: Decision | None = None
+    decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
 
     facts: Facts = field(default_factory=Facts)
 
@@ -183,22 +183,32 @@ class SalesLead:
         if stage is Stage.sql:
             self._came_to_sales(at, history=history, reason=reason)
         elif stage is Stage.customer:
-            self.listed, self.facts.flag = False, ""
-            self.facts.customer_at, self.facts.customer_by = at, reason
-        elif stage not in AT_SALES:
+            self._bought(at, reason)
+        elif stage in AT_SALES:
+            self.listed = True
+        else:
             self._left_sales(at)
 
     def _begin_cycle(self, cycle: int) -> None:
         self.cycle, self.facts = cycle, Facts()
         self.refused, self.attempts, self.waits_for = [], 0, ""
         self.value = self.currency = self.reason = self.asked_for = ""
-        self.asked_at = self.fulfilled_at = self.paid_at = self.decision = self.since = None
+        self.asked_at = self.fulfilled_at = self.paid_at = self.since = None
+        self.decisions = {}
 
     def _came_to_sales(self, at: datetime, *, history: bool, reason: str) -> None:
         coming = self.owner is None
         self.owner, self.waits_for = None, ""
         if coming:
             self.attempts, self.since, self.reason, self.listed = 0, at, reason, not history
+
+    def _bought(self, at: datetime, reason: str) -> None:
+        """Whoever had accepted the lead goes on caring for the customer; an offer not yet answered is over."""
+        if self._is_open():
+            self.end_offer(OfferState.withdrawn, at)
+            self.owner = None
+        self.listed, self.waits_for = False, ""
+        self.facts.flag, self.facts.customer_at, self.facts.customer_by = "", at, reason
 
     def _left_sales(self, at: datetime) -> None:
         self.end_offer(OfferState.withdrawn if self._is_open() else OfferState.closed, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.handover.domain.lead import SalesLead
@@ -60,3 +61,75 @@ def ago(at: datetime, now: datetime) -> str:
             count = past // length
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def who(name: str, title: str = "", company: str = "") -> str:
+    """`Mara Lindqvist, head of operations`; a lead without a name goes by its company's."""
+    if not name:
+        return f"Somebody at {company}" if company else "Somebody without a name"
+    return f"{name}, {title}" if title else name
+
+
+def cut(name: str) -> str:
+    """A name as it may be shown before somebody accepts: `Mara L.`
+
+    >>> cut("Mara Sofie Lindqvist"), cut("Mara"), cut("")
+    ('Mara L.', 'Mara', '')
+    """
+    first, *others = name.split() or [""]
+    return f"{first} {others[-1][0]}." if others else first
+
+
+def title(answers: Mapping[str, str]) -> str:
+    return next((answers[key] for key in ("job_title", "title", "role", "position") if answers.get(key)), "")
+
+
+_WHY_YOU = {
+    "next_in_turn": "It is your turn",
+    "attempts_used": "Several reps let it pass, and you are the fallback owner",
+    "all_refused": "Nobody is left to ask, and you are the fallback owner",
+    "nobody_in_turn": "Nobody takes this kind in turn, and you are the fallback owner",
+    "took_it": "You took it",
+}
+
+
+def why_you(why: str) -> str:
+    return _WHY_YOU.get(why, "")
+
+
+def why_now(state: SalesLead, returned_because: str | None, returned_note: str | None, now: datetime) -> str:
+    """`Asked for a demo 42 seconds ago`, and what the rep said who had it before."""
+    words = did(state, now)
+    if returned_because:
+        words += f". Returned before: {label(returned_because)}" + (f" (“{returned_note}”)" if returned_note else "")
+    return words
+
+
+RETURN_LABELS = {
+    Reason.unreachable: "Cannot be reached",
+    Reason.not_ready: "Not ready yet, later perhaps",
+    Reason.bad_timing: "The time is wrong for them",
+    Reason.no_need: "They do not need it",
+    Reason.no_budget: "No budget",
+    Reason.no_authority: "Not the one who decides",
+    Reason.no_value: "See no value in it",
+    Reason.not_interested: "Not interested",
+    Reason.wrong_contact: "Wrong person or wrong contact",
+}
+"""Why a lead may be returned, in a rep's words; those that come up most often first."""
+
+
+def label(reason: str) -> str:
+    """`no budget`"""
+    return RETURN_LABELS.get(Reason(reason), reason.replace("_", " ")).lower()
+
+
+_ENDED = {
+    "expired": "Nobody answered in time, so the next rep was asked.",
+    "withdrawn": "The lead went another way before there was an answer.",
+    "closed": "The lead is no longer in work.",
+}
+
+
+def ended(state: str) -> str:
+    return _ENDED.get(state, "It has been used, or its time has passed.")

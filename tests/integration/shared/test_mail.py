@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, compose, own_domain
+from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, compose
 from tests.support.smtp import Inbox, inbox
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -125,24 +125,3 @@ def test_a_line_break_in_a_header_is_an_error(subject: str) -> None:
 def test_a_message_goes_to_one_address(to: str) -> None:
     with pytest.raises(ValueError, match=r"address|line"):
         a_mail(to=to)
-
-
-@pytest.mark.parametrize(
-    ("url", "domain"),
-    [
-        ("https://leads.example.com", "leads.example.com"),
-        ("http://127.0.0.1:8004", "localhost"),
-        ("http://[::1]:8004", "localhost"),
-    ],
-)
-def test_our_own_domain_follows_the_public_address(url: str, domain: str) -> None:
-    assert own_domain(url) == domain
-
-
-async def test_a_long_unsubscribe_link_arrives_as_it_was_written(server: Inbox, mailer: Mailer) -> None:
-    link = f"<https://leads.example.com/u/{'Abc_-' * 60}>"
-    message = a_mail()
-    message["List-Unsubscribe"] = link
-    await mailer.send(message)
-    assert server.messages[0]["List-Unsubscribe"] == link
-    assert f"List-Unsubscribe: {link}\r\n".encode() in message.as_bytes()

@@ -50,14 +50,15 @@ TABLES = [
     """CREATE TABLE handover.offer (
         offer_id uuid PRIMARY KEY, lead_id uuid NOT NULL, rep_id uuid NOT NULL, cycle integer NOT NULL,
         attempt integer NOT NULL, offered_at timestamptz NOT NULL, due_at timestamptz, route text NOT NULL,
-        why text NOT NULL, state text NOT NULL, ended_at timestamptz, reason text NOT NULL DEFAULT '', note text
+        why text NOT NULL, state text NOT NULL, answered_at timestamptz, ended_at timestamptz,
+        reason text NOT NULL DEFAULT '', note text
     ) WITH (fillfactor = 80)""",
     "CREATE INDEX offer_of_lead ON handover.offer (lead_id, offered_at)",
     # Mails to reps, written with the offer they tell of; the text is made when it is sent, so none is kept here.
     """CREATE TABLE handover.mail (
         mail_id uuid PRIMARY KEY, lead_id uuid NOT NULL, offer_id uuid NOT NULL, rep_id uuid NOT NULL,
         trace text NOT NULL DEFAULT '', state text NOT NULL DEFAULT 'waiting', attempts integer NOT NULL DEFAULT 0,
-        due_at timestamptz NOT NULL, lease_until timestamptz, created_at timestamptz NOT NULL, sent_at timestamptz,
+        due_at timestamptz NOT NULL, created_at timestamptz NOT NULL, sent_at timestamptz,
         error text NOT NULL DEFAULT ''
     ) WITH (fillfactor = 80)""",
     "CREATE INDEX mail_due ON handover.mail (due_at) WHERE state IN ('waiting', 'sending')",
@@ -68,6 +69,7 @@ TABLES = [
         fed_at timestamptz NOT NULL, event text NOT NULL
     )""",
     "CREATE INDEX feed_at ON handover.feed (fed_at, pos)",
+    "CREATE INDEX feed_of_lead ON handover.feed (lead_id, pos)",
     # When the service could last answer; no row before it first did.
     """CREATE TABLE handover.heartbeat (
         one boolean PRIMARY KEY DEFAULT true CHECK (one), beat_at timestamptz NOT NULL
