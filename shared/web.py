@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
 from pathlib import Path
@@ -95,15 +96,24 @@ def build_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.operator_key_hash = hash_key(operator_key)
+    # Set when the server begins to stop: streams that would never end by themselves watch it.
+    app.state.stopping = asyncio.Event()
     for router in routers:
         app.include_router(router)
     app.router.routes.extend([*routes, *_own_routes(app, ready or {})])
     return app
 
 
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if isinstance(self.config.app, FastAPI):
+            self.config.app.state.stopping.set()
+        await super().shutdown(sockets)
+
+
 def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
     """uvicorn set up to say nothing of a visitor in its logs and to finish within 5 s when told to stop."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             host=host,
