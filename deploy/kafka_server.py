@@ -245,7 +245,8 @@ def main() -> int:
     """Runs the broker until Ctrl-C or SIGTERM; returns the exit code."""
     arguments = _arguments()
     server = KafkaServer(arguments.folder, arguments.port)
-    signal.signal(signal.SIGTERM, _stop_on_signal)
+    for end in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(end, _stop_on_signal)
     try:
         bootstrap = server.start()
         print(f"Apache Kafka {kafka_version()} answers. Data and log: {server.folder}. Ctrl-C stops it.")
