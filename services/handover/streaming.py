@@ -129,7 +129,14 @@ async def _frames(runtime: Runtime[SalesLead], after: int, stopping: asyncio.Eve
     try:
         yield f"retry: {RETRY_MILLISECONDS}\n: the feed after {after}\n\n".encode()
         while not (stopping and stopping.is_set()):
-            rows = await _page(runtime, after)
+            try:
+                rows = await _page(runtime, after)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                yield b": the database is away\n\n"
+                await asyncio.sleep(1)
+                continue
             if rows:
                 after = rows[-1]["pos"]
                 yield b"".join(_frame(row) for row in rows)

@@ -46,7 +46,8 @@ class WorkingHours:
         >>> WorkingHours().after(friday, timedelta(minutes=15)).isoformat()
         '2026-03-09T09:05:00+00:00'
         """
-        left = working
+        # Two moments of one zone are compared and added to by its wall clock: everything is reckoned in UTC.
+        start, left = start.astimezone(UTC), working
         for opening, closing in self._stretches(start):
             begin = max(opening, start)
             if left <= closing - begin:
@@ -56,7 +57,7 @@ class WorkingHours:
 
     def between(self, start: datetime, end: datetime) -> timedelta:
         """How much working time lies between two moments; none when `end` is not after `start`."""
-        total = _ZERO
+        start, end, total = start.astimezone(UTC), end.astimezone(UTC), _ZERO
         if end <= start:
             return total
         for opening, closing in self._stretches(start):
@@ -88,6 +89,7 @@ def _time(hour: str, minute: str) -> time:
 
 def extended(due: datetime, away_from: datetime, away_until: datetime, hours: WorkingHours) -> datetime:
     """When an offer due at `due` runs out after nobody could answer for a while: what was left of it comes after."""
+    due, away_from, away_until = due.astimezone(UTC), away_from.astimezone(UTC), away_until.astimezone(UTC)
     if due <= away_from or away_until <= away_from:
         return due
     return max(due, hours.after(away_until, hours.between(away_from, due)))
