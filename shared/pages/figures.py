@@ -16,12 +16,12 @@ def figure(value: int | Decimal) -> str:
 
 def points(value: float | Decimal | None) -> str:
     """A score or its part to one decimal: `84` is `84.0`, None is `unknown`."""
-    return "unknown" if value is None else f"{value:,.1f}".replace("-", MINUS)
+    return "unknown" if value is None else f"{value:z,.1f}".replace("-", MINUS)
 
 
 def whole(value: float | Decimal | None) -> str:
     """The same without the decimal, where there is little room: `84.4` is `84`."""
-    return "unknown" if value is None else f"{value:,.0f}".replace("-", MINUS)
+    return "unknown" if value is None else f"{value:z,.0f}".replace("-", MINUS)
 
 
 def signed(value: float | Decimal) -> str:
@@ -42,5 +42,5 @@ def percent(share: float | None) -> str:
 def money(amount: str | Decimal, currency: str) -> str:
     """`money("18400.00", "EUR")` is `€ 18,400`; cents are written when there are any."""
     value = Decimal(amount)
-    digits = f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+    digits = f"{value:z,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
     return f"{_SIGNS.get(currency, currency)}{GAP}{digits}".replace("-", MINUS)

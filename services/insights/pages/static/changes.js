@@ -61,7 +61,7 @@ function show(word) {
   const chip = document.getElementById("live");
   chip.className = `chip ${{ live: "ok", paused: "plain", waiting: "note" }[word]}`;
   chip.querySelector(".dot").hidden = word !== "live";
-  chip.querySelector(".words").textContent = { live: "live", paused: "paused", waiting: "connecting again" }[word];
+  chip.querySelector(".words").textContent = { live: "live", paused: "paused", waiting: "reconnecting" }[word];
 }
 
 function put(list, change) {

@@ -41,8 +41,8 @@ async function refresh() {
   silent.hidden = silentSince === null;
   if (silentSince !== null) {
     const minutes = Math.floor((Date.now() - silentSince) / 60_000);
-    const long = minutes ? `for ${minutes} min` : "just now";
-    silent.querySelector("span").textContent = `Insights has not answered ${long}. The numbers are those of ${clock(asOf)}; leads are taken and handed over all the same.`;
+    const said = minutes ? `has not answered for ${minutes} min` : "does not answer";
+    silent.querySelector("span").textContent = `Insights ${said}. The numbers are those of ${clock(asOf)}; leads are taken and handed over all the same.`;
   }
 }
 
@@ -86,7 +86,7 @@ function showBack(back) {
 
 function showSources({ stages, groups }) {
   const rows = groups.map((group) => {
-    const cells = [group.source || "unknown", ...group.stages.map(({ leads }) => figure(leads)), rate(group.stages, "sql")];
+    const cells = [group.key || "unknown", ...group.stages.map(({ leads }) => figure(leads)), rate(group.stages, "sql")];
     return row(cells, "number", 1, "th");
   });
   if (!rows.length) rows.push(row(["none"]));
