@@ -1,0 +1,164 @@
+"""Insights over HTTP, for programs and for the console's own scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, datetime
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.responses import StreamingResponse
+
+from services.insights.access import Reader
+from services.insights.domain.funnel import Funnel
+from services.insights.domain.lead import LeadView
+from services.insights.export import everything
+from services.insights.funnel_sums import By, read_funnel
+from services.insights.heard import heard_until
+from services.insights.lead_list import read_leads
+from services.insights.schemas import (
+    FlowBack,
+    FunnelAnswer,
+    Group,
+    LeadItem,
+    LeadPage,
+    Left,
+    StageCount,
+    StageMove,
+    Timeline,
+)
+from services.insights.stream import StageStream
+from services.insights.timeline import read_timeline, require_lead
+from shared import lifecycle
+from shared.errors import Malformed, NotFound
+from shared.lifecycle import Stage
+from shared.paging import Pages
+from shared.security import Bearer
+from shared.service import Runtime, runtime_of
+
+reading = APIRouter(prefix="/v1", dependencies=[Depends(Reader())])
+operating = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@reading.get("/leads/{lead_id}/timeline")
+async def show_timeline(request: Request, lead_id: UUID, limit: Limit = 100, cursor: str | None = None) -> Timeline:
+    """What happened to a lead, oldest first, each as a sentence."""
+    runtime = _runtime(request)
+    pages = Pages(f"timeline {lead_id}", runtime.settings.secret)
+    after = _moment_and_id(pages.read(cursor, runtime.clock.now()))
+    async with runtime.database.connection() as connection:
+        await require_lead(connection, lead_id)
+        items = await read_timeline(connection, lead_id, after, limit + 1)
+    last = items[limit - 1] if len(items) > limit else None
+    follows = pages.after([last.at.isoformat(), str(last.event_id)]) if last else None
+    return Timeline(items=items[:limit], next=follows)
+
+
+def _moment_and_id(keys: list[Any] | None) -> tuple[datetime, UUID] | None:
+    return (datetime.fromisoformat(keys[0]), UUID(keys[1])) if keys else None
+
+
+@reading.get("/funnel")
+async def show_funnel(
+    request: Request,
+    by: By = "source",
+    first: Annotated[date | None, Query(alias="from")] = None,
+    last: Annotated[date | None, Query(alias="to")] = None,
+    test: bool = False,
+    groups: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> FunnelAnswer:
+    """How far leads came. `leads` reached a stage or a later one in their present cycle, `now` are in it.
+
+    With `from` and `to`, days of the installation's timezone, both counted in: what was first reached in those days,
+    in whichever cycle. `test=true` counts the test leads instead of the real ones.
+    """
+    if first and last and first > last:
+        raise Malformed("`from` is after `to`")
+    return await funnel_of(_runtime(request), by, first=first, last=last, test=test, groups=groups)
+
+
+async def funnel_of(
+    runtime: Runtime[LeadView], by: By, *, first: date | None, last: date | None, test: bool, groups: int
+) -> FunnelAnswer:
+    async with runtime.database.connection() as connection:
+        as_of = await heard_until(runtime, connection)
+        found = await read_funnel(connection, by, first=first, last=last, test=test, groups=groups)
+    behind = (runtime.clock.now() - as_of).total_seconds()
+    return _answer(found, as_of, max(round(behind, 1), 0.0))
+
+
+def _answer(found: Funnel, as_of: datetime, behind: float) -> FunnelAnswer:
+    return FunnelAnswer(
+        as_of=as_of,
+        seconds_behind=behind,
+        stages=[StageCount(**dataclasses.asdict(stage)) for stage in found.stages],
+        groups=[Group(**dataclasses.asdict(group)) for group in found.groups],
+        back=[FlowBack.model_validate({"from": w.frm, "to": w.to, "leads": n, "word": w.word}) for w, n in found.back],
+        left=Left(**{str(stage): leads for stage, leads in found.left.items()}),
+    )
+
+
+@reading.get("/leads")
+async def list_leads(
+    request: Request,
+    stage: Stage | None = None,
+    q: Annotated[str, Query(max_length=200)] = "",
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> LeadPage:
+    """Leads by their last stage change, newest first; `q` finds by name, company, address, number or lead id."""
+    return await leads_page(_runtime(request), stage, q, limit, cursor)
+
+
+async def leads_page(
+    runtime: Runtime[LeadView], stage: Stage | None, q: str, limit: int, cursor: str | None
+) -> LeadPage:
+    pages = Pages(f"leads {stage or ''} {q}", runtime.settings.secret)
+    after = _moment_and_id(pages.read(cursor, runtime.clock.now()))
+    async with runtime.database.connection() as connection:
+        rows = await read_leads(connection, stage=stage, q=q, after=after, limit=limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    follows = pages.after([last["moved_at"].isoformat(), str(last["lead_id"])]) if last else None
+    return LeadPage(items=[LeadItem.model_validate(dict(row)) for row in rows[:limit]], next=follows)
+
+
+@reading.get("/stream", response_class=StreamingResponse)
+async def follow_changes(
+    request: Request, last_event_id: Annotated[str | None, Header(max_length=20)] = None
+) -> StreamingResponse:
+    """Stage changes as they happen (SSE, event `stage`); history that is brought in is not among them.
+
+    A reader that names no `Last-Event-ID` is first told the newest thirty.
+    """
+    stream: StageStream = _runtime(request).attached["stream"]
+    last = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
+    lines = await stream.follow(last, request.app.state.stopping)
+    return StreamingResponse(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@operating.get("/leads/{lead_id}/export")
+async def export_lead(request: Request, lead_id: UUID) -> dict[str, object]:
+    """Everything this service holds of the lead."""
+    async with _runtime(request).database.connection() as connection:
+        return await everything(connection, lead_id)
+
+
+@operating.post("/leads/{lead_id}/stage")
+async def move_lead(request: Request, lead_id: UUID, move: StageMove) -> None:
+    """Always 409: insights owns no stage. The answer's `owner` names the service that may move the lead."""
+    async with _runtime(request).database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT stage, stage_before FROM insights.standing WHERE lead_id = $1 AND stage <> '' AND NOT erased",
+            lead_id,
+        )
+    if row is None:
+        raise NotFound("no such lead")
+    before = Stage(row["stage_before"]) if row["stage_before"] else None
+    raise lifecycle.NotOwner(lifecycle.owner(Stage(row["stage"]), before))
+
+
+def _runtime(request: Request) -> Runtime[LeadView]:
+    return cast("Runtime[LeadView]", runtime_of(request))

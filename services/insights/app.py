@@ -1,0 +1,76 @@
+"""Shows what happened: timelines, the funnel, the console. It hears everything and moves nothing."""
+
+from __future__ import annotations
+
+from services.insights import api, console, handlers, heard
+from services.insights.domain.lead import LeadView
+from services.insights.pages import FOLDER, STATIC
+from services.insights.repository import LeadViews
+from services.insights.settings import InsightsSettings
+from services.insights.stream import StageStream
+from shared.events import handover, nurture
+from shared.events.capture import ActivityRecorded, CardChanged, DayCounted
+from shared.events.privacy import ErasureDone
+from shared.events.scoring import ScoreChanged
+from shared.events.stage import StageChanged
+from shared.pages import static_files, templates
+from shared.service import Runtime, Service
+
+WRITTEN_DOWN = (
+    ActivityRecorded,
+    nurture.Enrolled,
+    nurture.Sent,
+    nurture.Deferred,
+    nurture.Opened,
+    nurture.Clicked,
+    nurture.Bounced,
+    nurture.Unsubscribed,
+    nurture.Exited,
+    handover.Offered,
+    handover.Accepted,
+    handover.Returned,
+    handover.Expired,
+    handover.Contacted,
+    handover.OpportunityOpened,
+    handover.Won,
+    handover.Lost,
+    handover.Disqualified,
+    handover.Fulfilled,
+    handover.Paid,
+    handover.Learned,
+)
+
+
+def equip(runtime: Runtime[LeadView]) -> None:
+    settings, views = runtime.settings, runtime.leads.repository
+    assert isinstance(settings, InsightsSettings)
+    assert isinstance(views, LeadViews)
+    views.zone = settings.timezone
+    runtime.attached["pages"] = templates(FOLDER, zone=settings.timezone)
+    runtime.attached["stream"] = StageStream(runtime.database, settings.stream_readers)
+
+
+async def follow_stages(runtime: Runtime[LeadView]) -> None:
+    stream: StageStream = runtime.attached["stream"]
+    await stream.run()
+
+
+service: Service[LeadView] = Service(
+    name="insights",
+    consumes={
+        CardChanged: handlers.keep_card,
+        StageChanged: handlers.follow_stage,
+        ScoreChanged: handlers.keep_score,
+        **dict.fromkeys(WRITTEN_DOWN, handlers.write_down),
+        ErasureDone: handlers.note_erasure,
+        DayCounted: handlers.count_day,
+    },
+    publishes=(),
+    repository=LeadViews,
+    routers=(api.reading, api.operating, console.router),
+    routes=static_files("insights", STATIC),
+    tasks=(heard.keep_marks,),
+    serving=(follow_stages,),
+    settings=InsightsSettings,
+    equip=equip,
+)

@@ -1,0 +1,87 @@
+"""What insights writes down of each event it hears. It decides nothing and starts nothing."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import cast
+
+import msgspec
+
+from services.insights.domain.funnel import Origin
+from services.insights.domain.lead import Entry, LeadView, MarketDay, Move
+from services.insights.domain.note import card_note, fields_of, kept, person_of
+from shared.events.capture import CardChanged, DayCounted
+from shared.events.envelope import Envelope, Event
+from shared.events.privacy import ErasureDone
+from shared.events.scoring import ScoreChanged
+from shared.events.stage import StageChanged
+from shared.leads import Lead
+from shared.lifecycle import Stage
+
+
+def keep_card(lead: Lead[LeadView], event: Envelope[CardChanged], now: datetime) -> None:
+    view, card, first = lead.state, event.data, event.data.first_touch
+    noted = card_note(view.person, view.fields, view.consent, card, first=view.created_at is None)
+    view.person, view.fields = person_of(card), fields_of(card)
+    view.consent = {purpose: consent.granted for purpose, consent in card.consent.items()}
+    view.origin = Origin(view.origin.site or event.attributes.site, first.source, first.channel, first.campaign)
+    view.medium = first.medium
+    view.created_at = card.created_at or view.created_at or event.time
+    _enter(lead, event, cast("dict[str, object]", msgspec.to_builtins(noted)))
+
+
+def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datetime) -> None:
+    view, move = lead.state, event.data
+    view.stage, view.moved_at = Stage(move.to), event.time
+    product = move.product or lead.standing.product
+    view.progress.enter(
+        Stage(move.from_) if move.from_ else None, view.stage, move.reason, move.cycle, event.time, product
+    )
+    view.moves.append(
+        Move(event.seq, move.cycle, move.from_ or "", move.to, move.reason, move.value, move.currency, event.time,
+             event.history)
+    )  # fmt: skip
+    if move.score is not None:
+        _score(view, move.score, move.temperature, event)
+    write_down(lead, event, now)
+
+
+def keep_score(lead: Lead[LeadView], event: Envelope[ScoreChanged], now: datetime) -> None:
+    _score(lead.state, event.data.score, event.data.temperature, event)
+    write_down(lead, event, now)
+
+
+def _score(view: LeadView, score: float, temperature: str, event: Envelope[Event]) -> None:
+    """Scoring says a score on two topics, between which there is no order."""
+    recorded = event.attributes.recordedtime
+    if view.scored_at is None or recorded >= view.scored_at:
+        view.score, view.temperature, view.scored_at = score, temperature, recorded
+
+
+def write_down(lead: Lead[LeadView], event: Envelope[Event], now: datetime) -> None:
+    _enter(lead, event, kept(event.data))
+
+
+def _enter(lead: Lead[LeadView], event: Envelope[Event], data: dict[str, object]) -> None:
+    view, attributes = lead.state, event.attributes
+    view.known, view.test = True, lead.standing.test
+    if attributes.site and not view.origin.site:
+        view.origin = Origin(attributes.site, view.origin.source, view.origin.channel, view.origin.campaign)
+    view.updated_at = max(view.updated_at or attributes.recordedtime, attributes.recordedtime)
+    view.entries.append(Entry(event.time, event.id, attributes.recordedtime, event.type, attributes.source, data))
+
+
+def note_erasure(lead: Lead[LeadView], event: Envelope[ErasureDone], now: datetime) -> None:
+    """Another service may be done before we hear the tombstone; of a lead that is gone here nothing is kept."""
+    if lead.state.known and not lead.standing.erased:
+        write_down(lead, event, now)
+
+
+def count_day(lead: Lead[LeadView], event: Envelope[DayCounted], now: datetime) -> None:
+    """The key of this topic is the site: there is no lead behind it."""
+    day = event.data
+    lead.state.origin = Origin(site=event.attributes.site)
+    lead.state.days.append(
+        MarketDay(date.fromisoformat(day.day), day.what, day.source, day.conversion_point, day.count, day.amount,
+                  day.currency, event.attributes.recordedtime)
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""An insights service on a real database, with a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from shared import log
+from shared.clock import SetClock, SystemClock
+from shared.migrations import migrate
+from shared.service import Runtime
+from tests.support.lives import client, insights
+from tests.support.servers import Databases
+
+MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+async def insights_template(fresh_database: Databases) -> str:
+    dsn = fresh_database()
+    await migrate("insights", dsn)
+    runtime = insights(dsn)
+    async with runtime.database.transaction() as connection:
+        await log.ensure_days(connection, "insights", SystemClock().now().date())
+    await runtime.database.close()
+    return dsn
+
+
+@pytest.fixture
+def insights_dsn(fresh_database: Databases, insights_template: str) -> str:
+    return fresh_database(template=insights_template)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(MORNING)
+
+
+@pytest.fixture
+async def runtime(insights_dsn: str, clock: SetClock) -> AsyncGenerator[Runtime[Any]]:
+    runtime = insights(insights_dsn, clock)
+    yield runtime
+    await runtime.database.close()
+
+
+@pytest.fixture
+async def api(runtime: Runtime[Any]) -> AsyncGenerator[httpx.AsyncClient]:
+    async with client(runtime) as api:
+        yield api
