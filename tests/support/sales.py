@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 
 from services.handover.app import service
+from services.handover.desk import Desk
 from services.handover.settings import HandoverSettings
-from shared.clock import Clock, uuid7
+from shared.bus.progress import MARGIN
+from shared.clock import Clock, SetClock, uuid7
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased, ContactPoint
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Attributes, Event
@@ -165,3 +168,52 @@ def client(runtime: Runtime[Any]) -> httpx.AsyncClient:
         base_url="http://handover.test",
         headers={"Authorization": f"Bearer {KEY}"},
     )
+
+
+async def add_rep(api: httpx.AsyncClient, name: str, **given: Any) -> str:
+    """A rep by name; answers the id."""
+    rep = {"name": name, "email": f"{name.lower().replace(' ', '.')}@sales.example", **given}
+    answer = await api.post("/v1/reps", json=rep)
+    assert answer.status_code == 201, answer.text
+    rep_id: str = answer.json()["rep_id"]
+    return rep_id
+
+
+async def offer_all(runtime: Runtime[Any]) -> int:
+    """Let the desk work until it finds nothing more; answers how often it found something."""
+    desk = runtime.attached.setdefault("test desk", Desk(runtime))
+    turns = 0
+    while await desk.work():
+        turns += 1
+    return turns
+
+
+async def pass_time(runtime: Runtime[Any], length: timedelta) -> None:
+    """Move the clock, then fire what is due and offer what waits."""
+    clock = runtime.clock
+    assert isinstance(clock, SetClock)
+    clock.advance(length)
+    runtime.progress.all_heard(clock.now() + MARGIN)
+    while await runtime.timers.fire():
+        pass
+    await offer_all(runtime)
+
+
+async def said(runtime: Runtime[Any], lead_id: UUID | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """What handover has said, by the last words of its types, in order."""
+    async with runtime.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT type, body FROM bus.handover_log WHERE $1::uuid IS NULL OR lead_id = $1 ORDER BY event_id", lead_id
+        )
+    return [(row["type"].split(".", 2)[2].removesuffix(".v1"), msgspec.json.decode(row["body"])) for row in rows]
+
+
+async def moves(runtime: Runtime[Any], lead_id: UUID) -> list[tuple[str, str]]:
+    """The stages handover brought a lead to, each with its reason."""
+    return [(body["to"], body["reason"]) for kind, body in await said(runtime, lead_id) if kind == "stage.changed"]
+
+
+async def feed_rows(runtime: Runtime[Any]) -> list[tuple[int, dict[str, Any]]]:
+    async with runtime.database.connection() as connection:
+        rows = await connection.fetch("SELECT pos, event FROM handover.feed ORDER BY pos")
+    return [(row["pos"], msgspec.json.decode(row["event"])) for row in rows]
