@@ -15,8 +15,7 @@ from services.scoring.domain.scored import Scored
 from services.scoring.domain.stages import Move
 from services.scoring.explaining import score_at
 from services.scoring.handlers import catch_up
-from services.scoring.repository import Repository
-from services.scoring.rulebook import Rulebook
+from services.scoring.repository import rulebook_of
 from services.scoring.rules import parse
 from services.scoring.schemas import Score, StageNow, StageWish
 from services.scoring.verdict import conclude, move_to
@@ -45,7 +44,7 @@ async def show_score(
         runtime.database.connection() as connection,
         connection.transaction(isolation="repeatable_read"),
     ):
-        return await score_at(connection, _rulebook(runtime), lead_id, now, at)
+        return await score_at(connection, rulebook_of(runtime), lead_id, now, at)
 
 
 @router.post("/leads/{lead_id}/stage")
@@ -82,7 +81,7 @@ async def show_rules(request: Request) -> dict[str, Any]:
     """The live rule set as data."""
     runtime: Runtime[Scored] = runtime_of(request)
     async with runtime.database.connection() as connection:
-        return (await _rulebook(runtime).live(connection)).body
+        return (await rulebook_of(runtime).live(connection)).body
 
 
 @router.put("/rules")
@@ -92,7 +91,7 @@ async def change_rules(request: Request) -> dict[str, Any]:
     try:
         body = parse((await request.body()).decode())
         async with runtime.database.transaction() as connection:
-            live = await _rulebook(runtime).publish(connection, cast("dict[str, object]", body), runtime.clock.now())
+            live = await rulebook_of(runtime).publish(connection, cast("dict[str, object]", body), runtime.clock.now())
     except UnicodeDecodeError:
         raise Malformed("The rule set is not UTF-8 text.") from None
     except BadRules as bad:
@@ -113,7 +112,3 @@ def _in_the_past(at: datetime, now: datetime) -> datetime:
     if at > now:
         raise Malformed("as_of lies in the future; what a lead will do by then is not known")
     return at.astimezone(UTC)
-
-
-def _rulebook(runtime: Runtime[Scored]) -> Rulebook:
-    return cast("Repository", runtime.leads.repository).rulebook

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import phonenumbers
 from disposable_email_domains import blocklist
 
 from shared.events.capture import ActivityRecorded, CardChanged, ContactPoint
@@ -75,9 +76,17 @@ def details_of(data: Event) -> dict[str, str]:
 def _reached_by(point: ContactPoint) -> dict[str, str]:
     known = {f"{point.kind}.known": "true", f"{point.kind}.verified": _text(point.verified)}
     if point.kind == "phone":
-        return known | {"phone.prefix": point.value}
+        return known | {"phone.country": _country(point.value)}
     domain = point.value.rpartition("@")[2]
     return known | {"email.domain": domain, "email.kind": mail_kind(domain)}
+
+
+def _country(phone: str) -> str:
+    """The country a number belongs to, as `SE`; empty where that cannot be told."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(phone)) or ""
+    except phonenumbers.NumberParseException:
+        return ""
 
 
 def _is_given(value: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,7 @@ from services.scoring.rulebook import Rulebook
 if TYPE_CHECKING:
     from shared.database import Connection
     from shared.leads import Lead
+    from shared.service import Runtime
 
 _NOBODY = UUID(int=0)
 _MICROSECOND = timedelta(microseconds=1)
@@ -86,7 +87,7 @@ class Repository:
             )
 
     async def save(self, connection: Connection, leads: Sequence[Lead[Scored]]) -> None:
-        changed = [lead for lead in leads if lead.state.changed]
+        changed = [lead for lead in leads if lead.state.figures is not None]
         if not changed:
             return
         await _add_facts(connection, changed)
@@ -106,6 +107,11 @@ class Repository:
             for row in rows:
                 removed[row["lead_id"]][table] = row["rows"]
         return removed
+
+
+def rulebook_of(runtime: Runtime[Scored]) -> Rulebook:
+    """The rule versions as this process has read them."""
+    return cast("Repository", runtime.leads.repository).rulebook
 
 
 async def entries_of(connection: Connection, lead_ids: Sequence[UUID]) -> dict[UUID, list[Entry]]:
@@ -219,7 +225,8 @@ async def _save_rows(connection: Connection, leads: Sequence[Lead[Scored]]) -> N
 
 def _row(lead: Lead[Scored]) -> tuple[object, ...]:
     state, memory = lead.state, lead.state.memory
-    figures = memory.figures(state.rules, memory.as_of)
+    figures = state.figures
+    assert figures is not None
     return (
         lead.lead_id, state.rules_version, when(memory.as_of), figures.score, figures.fit, figures.engagement,
         figures.grade, figures.temperature, _encode(memory).decode(),

@@ -10,7 +10,7 @@ import structlog
 
 from services.scoring.domain.scored import Scored
 from services.scoring.handlers import catch_up
-from services.scoring.rulebook import Rulebook
+from services.scoring.repository import rulebook_of
 from shared.database import is_transient
 from shared.events.envelope import Actor
 from shared.leads import Cause
@@ -43,7 +43,7 @@ async def rescore_batch(runtime: Runtime[Scored], failed: set[UUID]) -> int:
     One whose counting fails is put into `failed` and left for its next event, so that it keeps nobody else waiting.
     """
     async with runtime.database.connection() as connection:
-        live = await Rulebook().live(connection)
+        live = await rulebook_of(runtime).live(connection)
         rows = await connection.fetch(
             "SELECT lead_id FROM scoring.state WHERE rules_version < $1 AND lead_id <> ALL($2) LIMIT $3",
             live.rules.version, list(failed), BATCH,

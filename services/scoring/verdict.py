@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.scoring.domain.moments import moment, when
-from services.scoring.domain.ruleset import COLD, UNKNOWN, RuleSet
+from services.scoring.domain.ruleset import RuleSet
 from services.scoring.domain.scored import Mark, Memory, Said, Scored, top_awards
 from services.scoring.domain.stages import (
     BACK_FROM_SALES,
@@ -44,75 +44,22 @@ def conclude(
     """
     scored, memory = lead.state, lead.state.memory
     memory.as_of = moment(now) if at is None else at
-    scored.changed = True
-    _say_score(lead, before)
-    if lead.mine and decide:
-        _move_on(lead, now, history=history, new_rules=new_rules)
-    _mark(lead)
+    figures = scored.figures = memory.figures(scored.rules, memory.as_of)
+    _say_score(lead, figures, before)
+    if decide and is_ours(lead):
+        # While history is told only a purchase moves a lead, at its own date; all else waits for the judgement.
+        telling = history or not memory.begun
+        move = next_move(_situation(lead, figures, moment(now), telling, new_rules), scored.rules)
+        if move is not None:
+            move_to(lead, move, _date_of(lead, now, telling))
+    _mark(lead, figures)
     if memory.begun:
         _set_timers(lead)
 
 
-def note_stage(scored: Scored, data: StageChanged, at: int) -> None:
-    """Remember what later decisions need of a stage event, whoever said it."""
-    memory, to = scored.memory, Stage(data.to)
-    memory.stage_at, memory.stage_reason = at, data.reason
-    out_of_sales = to is Stage.disqualified and data.from_ in _WITH_SALES
-    if to in _WITH_SALES or out_of_sales:
-        memory.served_until = max(at, memory.served_until or at)
-    if data.from_ == Stage.disqualified and to is Stage.registered:
-        memory.released_at = at
-    if to is Stage.registered:
-        memory.asked_at_birth = _asked_for(data.asked_for, at, scored.rules)
-        if data.reason == Reason.purchase:
-            memory.bought_at_birth = Bought(at, data.value, data.currency)
-
-
-def _say_score(lead: Lead[Scored], before: Figures | None) -> None:
-    scored, memory = lead.state, lead.state.memory
-    figures = memory.figures(scored.rules, memory.as_of)
-    said = memory.said or Said()
-    compared = said.score if before is None else before.score
-    if (figures.score, figures.grade, figures.temperature) == (compared, said.grade, said.temperature):
-        return
-    lead.say(
-        ScoreChanged(
-            score=figures.score / 10,
-            fit=figures.fit / 10,
-            engagement=figures.engagement / 10,
-            grade=figures.grade,
-            temperature=figures.temperature,
-            cycle=memory.cycle,
-            rules_version=scored.rules.version,
-            previous_score=None if memory.said is None else said.score / 10,
-            top_reasons=top_reasons(memory, memory.as_of),
-        )
-    )
-    memory.said = Said(figures.score, figures.grade, figures.temperature)
-
-
-def top_reasons(memory: Memory, at: int) -> list[TopReason]:
-    """The three rules that count most now, as events carry them."""
-    awards = [entry.award for entry in memory.fit] + memory.interest.awards
-    return [TopReason(award.rule, tenths / 10, award.reason) for award, tenths in top_awards(awards, at)]
-
-
-def _move_on(lead: Lead[Scored], now: datetime, *, history: bool, new_rules: bool) -> None:
-    """While history is told only a purchase moves a lead, at its own date; all else waits for the judgement."""
-    scored, memory = lead.state, lead.state.memory
-    telling = history or not memory.begun
-    move = next_move(_situation(lead, moment(now), only_purchase=telling, new_rules=new_rules), scored.rules)
-    if move is None:
-        return
-    move_to(lead, move, _date_of(lead, now, telling=telling))
-
-
-def _date_of(lead: Lead[Scored], now: datetime, *, telling: bool) -> datetime | None:
-    memory = lead.state.memory
-    bought = memory.bought or memory.bought_at_birth
-    if telling and bought is not None:
-        return when(max(bought.at, memory.stage_at))
-    return now if lead.cause.history else None
+def is_ours(lead: Lead[Scored]) -> bool:
+    """Whether scoring may move the lead on; one that was merged away waits until it is taken apart again."""
+    return lead.mine and lead.standing.stage is not Stage.merged
 
 
 def move_to(lead: Lead[Scored], move: Move, time: datetime | None = None) -> None:
@@ -128,7 +75,7 @@ def move_to(lead: Lead[Scored], move: Move, time: datetime | None = None) -> Non
         rule_version=scored.rules.version,
         score=figures.score / 10,
         temperature=figures.temperature,
-        top_reasons=top_reasons(memory, memory.as_of),
+        top_reasons=_top_reasons(memory),
         asked_for=move.asked_for,
         value=move.value,
         currency=move.currency,
@@ -138,65 +85,112 @@ def move_to(lead: Lead[Scored], move: Move, time: datetime | None = None) -> Non
             note_stage(scored, envelope.data, moment(envelope.time))
 
 
-def _situation(lead: Lead[Scored], now: int, *, only_purchase: bool, new_rules: bool) -> Situation:
-    scored, memory = lead.state, lead.state.memory
-    assert lead.standing.stage is not None
-    asked = [asked for asked in (memory.asked, memory.asked_at_birth) if asked is not None]
-    return Situation(
-        stage=lead.standing.stage,
-        stage_at=memory.stage_at,
-        stage_reason=memory.stage_reason,
-        now=now,
-        figures=memory.figures(scored.rules, memory.as_of),
-        bought=memory.bought or memory.bought_at_birth,
-        only_purchase=only_purchase,
-        asked=max(asked, key=lambda one: one.at, default=None),
-        flagged=memory.flagged,
-        served_until=memory.served_until,
-        released_at=memory.released_at,
-        because_of_rules=new_rules,
-    )
+def note_stage(scored: Scored, data: StageChanged, at: int) -> None:
+    """Remember what later decisions need of a stage event, whoever said it."""
+    memory, to = scored.memory, Stage(data.to)
+    memory.stage_at, memory.stage_reason = at, data.reason
+    if to in _WITH_SALES or (to is Stage.disqualified and data.from_ in _WITH_SALES):
+        memory.served_until = max(at, memory.served_until or at)
+    if to is not Stage.registered:
+        return
+    if data.from_ == Stage.disqualified:
+        memory.released_at = at
+    if data.asked_for:
+        memory.asked_at_birth = _asked_for(data.asked_for, at, scored.rules)
+    if data.reason == Reason.purchase:
+        memory.bought_at_birth = Bought(at, data.value, data.currency)
 
 
 def _asked_for(activity: str, at: int, rules: RuleSet) -> Asked | None:
     """The request behind a stage event. Rules that no longer know it have decided that it is none."""
-    if not activity:
-        return None
     for request in rules.requests:
         if activity in request.activities or activity == request.code:
             return Asked(at, request.code, request.reason)
     return None
 
 
-def _mark(lead: Lead[Scored]) -> None:
+def _say_score(lead: Lead[Scored], figures: Figures, before: Figures | None) -> None:
     scored, memory = lead.state, lead.state.memory
-    temperature = memory.interest.temperature(scored.rules, memory.as_of)
-    last = memory.mark or Mark(memory.as_of, "", 0, UNKNOWN, COLD, 0)
+    said = memory.said or Said()
+    compared = said.score if before is None else before.score
+    if (figures.score, figures.grade, figures.temperature) == (compared, said.grade, said.temperature):
+        return
+    lead.say(
+        ScoreChanged(
+            score=figures.score / 10,
+            fit=figures.fit / 10,
+            engagement=figures.engagement / 10,
+            grade=figures.grade,
+            temperature=figures.temperature,
+            cycle=memory.cycle,
+            rules_version=scored.rules.version,
+            previous_score=None if memory.said is None else said.score / 10,
+            top_reasons=_top_reasons(memory),
+        ),
+        time=when(memory.as_of),
+    )
+    memory.said = Said(figures.score, figures.grade, figures.temperature)
+
+
+def _top_reasons(memory: Memory) -> list[TopReason]:
+    awards = [entry.award for entry in memory.fit] + memory.interest.awards
+    return [TopReason(award.rule, tenths / 10, award.reason) for award, tenths in top_awards(awards, memory.as_of)]
+
+
+def _situation(lead: Lead[Scored], figures: Figures, now: int, telling: bool, new_rules: bool) -> Situation:
+    scored, memory, stage = lead.state, lead.state.memory, lead.standing.stage
+    assert stage is not None
+    asked = [asked for asked in (memory.asked, memory.asked_at_birth) if asked is not None]
+    return Situation(
+        stage=stage,
+        stage_at=memory.stage_at,
+        stage_reason=memory.stage_reason,
+        now=now,
+        figures=figures,
+        groups={} if telling else memory.by_group(scored.rules, memory.as_of),
+        asked=max(asked, key=lambda one: one.at, default=None),
+        bought=memory.bought or memory.bought_at_birth,
+        flagged=memory.flagged,
+        served_until=memory.served_until,
+        released_at=memory.released_at,
+        only_purchase=telling,
+        because_of_rules=new_rules,
+    )
+
+
+def _date_of(lead: Lead[Scored], now: datetime, telling: bool) -> datetime | None:
+    """When the move happened: a purchase in history at its own date, a judgement of history now."""
+    memory = lead.state.memory
+    bought = memory.bought or memory.bought_at_birth
+    if telling and bought is not None:
+        return when(max(bought.at, memory.stage_at))
+    return now if lead.cause.history else None
+
+
+def _mark(lead: Lead[Scored], figures: Figures) -> None:
+    scored, memory, last = lead.state, lead.state.memory, lead.state.memory.mark
     mark = Mark(
-        at=max(memory.as_of, last.at),
+        at=memory.as_of if last is None else max(memory.as_of, last.at),
         stage=str(lead.standing.stage or ""),
         cycle=memory.cycle,
-        grade=memory.grade,
-        temperature=temperature,
+        grade=figures.grade,
+        temperature=figures.temperature,
         rules_version=scored.rules_version,
     )
-    if (last.stage, last.cycle, last.grade, last.temperature, last.rules_version) != (
-        mark.stage, mark.cycle, mark.grade, mark.temperature, mark.rules_version,
-    ):  # fmt: skip
+    if last is None or not mark.says_the_same_as(last):
         scored.marks.append(mark)
         memory.mark = mark
 
 
 def _set_timers(lead: Lead[Scored]) -> None:
-    scored, memory = lead.state, lead.state.memory
-    stage, at = lead.standing.stage, memory.as_of
-    lines = [memory.cools_at(scored.rules, at)]
-    hold = None
-    if stage is not None and lead.mine:
+    scored, memory, stage = lead.state, lead.state.memory, lead.standing.stage
+    at = memory.as_of
+    lines, hold = [memory.cools_at(scored.rules, at)], None
+    if is_ours(lead) and stage is not None:
         fit = sum(entry.award.tenths for entry in memory.fit)
         lines.append(falls_at(memory.interest.awards, stage, fit, scored.rules, at))
         hold = hold_until(stage, memory.stage_at, memory.stage_reason)
-    # A line that lies behind already has been acted on.
+    # A line that lies behind has been acted on already.
     _set(lead, COOL, min((line for line in lines if line is not None and line > at), default=None))
     _set(lead, HOLD, hold if hold is not None and hold > at else None)
 

@@ -26,7 +26,6 @@ def comes_next(memory: Memory, fact: Fact) -> bool:
 
 def count(scored: Scored, fact: Fact, new_id: NewId) -> None:
     """Count a fact. One that does not come next needs `scored.past`."""
-    scored.changed = True
     if scored.past is not None and any(fact.event_id == other.event_id for other in scored.past.facts):
         return
     scored.facts.append(fact)
@@ -65,7 +64,6 @@ def recount(scored: Scored, new_id: NewId, since: int | None, why: str) -> None:
     memory.asked, memory.bought, memory.flagged = None, None, None
     for fact in facts:
         _keep(memory, fact, rules)
-    scored.changed = True
 
 
 def weigh(scored: Scored, known: Known, event_id: UUID, at: int, new_id: NewId, *, why: str = NO_LONGER) -> None:
@@ -86,7 +84,6 @@ def weigh(scored: Scored, known: Known, event_id: UUID, at: int, new_id: NewId, 
         _add(scored, _fit_entry(new))
     memory.fit = kept
     memory.grade = grade_of(known, sum(entry.award.tenths for entry in kept), rules)
-    scored.changed = True
 
 
 def begin_cycle(scored: Scored, cycle: Cycle, new_id: NewId) -> None:

@@ -13,6 +13,9 @@ from services.scoring.domain.award import Award, total
 from services.scoring.domain.cooling import level_at
 from services.scoring.domain.ruleset import COLD, EngagementRule, Heat, RuleSet
 
+LEAST_TENTHS = 10
+"""What is left under a cap counts from a whole point on: else every page view would fill up what has just faded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -104,7 +107,7 @@ def _award(awards: Sequence[Award], rule: EngagementRule, fact: Fact, rules: Rul
         return None
     size = abs(rule.tenths)
     room = min(_room(own, rule, fact.at), _room_in_group(awards, rule, rules, fact.at), size)
-    if room <= 0:
+    if room < min(size, LEAST_TENTHS):
         return None
     return Award(
         rule=rule.code,
@@ -130,7 +133,7 @@ def _room(own: Sequence[Award], rule: EngagementRule, at: int) -> int:
 def _room_in_group(awards: Sequence[Award], rule: EngagementRule, rules: RuleSet, at: int) -> int:
     if rule.group is None:
         return abs(rule.tenths)
-    together = {other.code for other in rules.engagement if other.group == rule.group}
+    together = rules.members[rule.group]
     same_side = (a for a in awards if a.rule in together and (a.tenths > 0) is (rule.tenths > 0))
     return rules.groups[rule.group] - abs(total(same_side, at))
 

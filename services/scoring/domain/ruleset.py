@@ -147,5 +147,10 @@ class RuleSet:
         return {rule.code: rule for rule in self.engagement}
 
     @cached_property
+    def members(self) -> Mapping[str, frozenset[str]]:
+        """The engagement rules of each group, by code."""
+        return {group: frozenset(rule.code for rule in self.engagement if rule.group == group) for group in self.groups}
+
+    @cached_property
     def evidence(self) -> frozenset[str]:
         return frozenset[str]().union(*(rule.asks for rule in self.fit))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.scoring.domain.award import Award, total
@@ -54,6 +54,9 @@ class Mark:
     temperature: str
     rules_version: int
 
+    def says_the_same_as(self, other: Mark) -> bool:
+        return replace(self, at=other.at) == other
+
 
 @dataclass(slots=True)
 class Memory:
@@ -103,8 +106,16 @@ class Memory:
             engagement=self.interest.engagement(at),
             grade=self.grade,
             temperature=self.interest.temperature(rules, at),
-            groups=_by_group(self.interest.awards, rules, at),
         )
+
+    def by_group(self, rules: RuleSet, at: int) -> dict[str, int]:
+        """The points of engagement by group."""
+        members: dict[str, list[Award]] = {}
+        for award in self.interest.awards:
+            rule = rules.by_code.get(award.rule)
+            if rule is not None and rule.group is not None:
+                members.setdefault(rule.group, []).append(award)
+        return {group: total(awards, at) for group, awards in members.items()}
 
     def cools_at(self, rules: RuleSet, at: int) -> int | None:
         """When the temperature of this moment is left."""
@@ -127,7 +138,7 @@ class Past:
 class Scored:
     """A lead in a piece of work. `rules` apply now; `rules_version` is the one the lead was last counted under.
 
-    `entries`, `facts`, `marks` and the card are what this work adds to the records.
+    `entries`, `facts`, `marks` and the card are what this work adds to the records; `figures` are set by it last.
     """
 
     memory: Memory
@@ -140,7 +151,7 @@ class Scored:
     marks: list[Mark] = field(default_factory=list[Mark])
     card: Known | None = None
     card_event: UUID | None = None
-    changed: bool = False
+    figures: Figures | None = None
 
 
 def top_awards(awards: Iterable[Award], at: int, most: int = 3) -> list[tuple[Award, int]]:
@@ -152,12 +163,3 @@ def top_awards(awards: Iterable[Award], at: int, most: int = 3) -> list[tuple[Aw
         newest[award.rule] = max(newest.get(award.rule, award), award, key=lambda one: one.at)
     strongest = sorted(worth, key=lambda rule: (-worth[rule], rule))
     return [(newest[rule], worth[rule]) for rule in strongest[:most] if worth[rule] > 0]
-
-
-def _by_group(awards: Sequence[Award], rules: RuleSet, at: int) -> dict[str, int]:
-    by_group: dict[str, list[Award]] = {}
-    for award in awards:
-        rule = rules.by_code.get(award.rule)
-        if rule is not None and rule.group is not None:
-            by_group.setdefault(rule.group, []).append(award)
-    return {group: total(members, at) for group, members in by_group.items()}

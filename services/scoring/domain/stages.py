@@ -46,7 +46,6 @@ class Figures:
     engagement: int
     grade: str
     temperature: str
-    groups: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def score(self) -> int:
@@ -57,8 +56,8 @@ class Figures:
 class Situation:
     """All that a decision looks at. `stage_at` and `stage_reason`: when and why the lead came into its stage.
 
-    `served_until` is up to when requests were sales' business, `released_at` when the lead last came back from being
-    disqualified.
+    `groups` are the points of engagement by group. `served_until` is up to when requests were sales' business,
+    `released_at` when the lead last came back from being disqualified.
     """
 
     stage: Stage
@@ -66,6 +65,7 @@ class Situation:
     stage_reason: str
     now: int
     figures: Figures
+    groups: Mapping[str, int] = field(default_factory=dict[str, int])
     asked: Asked | None = None
     bought: Bought | None = None
     flagged: Flagged | None = None
@@ -154,7 +154,7 @@ def _by_points(situation: Situation, rules: RuleSet) -> Move | None:
         return None
     if stage in BACK_FROM_SALES:
         return _after_hold(situation, rules)
-    reached = _reached(figures, rules)
+    reached = _reached(situation, rules)
     if reached is not None and reached[0] is not stage and _is_further(reached[0], stage):
         to, gate, rule = reached
         return Move(to, Reason.rules_changed if situation.because_of_rules else gate.reason, rule)
@@ -168,17 +168,17 @@ def _after_hold(situation: Situation, rules: RuleSet) -> Move | None:
     until = hold_until(situation.stage, situation.stage_at, situation.stage_reason)
     if until is None or situation.now < until:
         return None
-    reached = _reached(situation.figures, rules)
+    reached = _reached(situation, rules)
     to = reached[0] if reached else Stage.iql
     return Move(to, Reason.hold_ended, reached[2] if reached else "hold")
 
 
-def _reached(figures: Figures, rules: RuleSet) -> tuple[Stage, Gate, str] | None:
+def _reached(situation: Situation, rules: RuleSet) -> tuple[Stage, Gate, str] | None:
     """The furthest stage that the figures open, by the first of its gates that is open."""
     for stage in (Stage.sql, Stage.mql, Stage.iql):
         line = rules.stages.get(stage)
         for number, gate in enumerate(line.enter if line else ()):
-            if _is_open(gate, figures):
+            if _is_open(gate, situation):
                 return stage, gate, f"stages.{stage}.enter.{number}"
     return None
 
@@ -187,13 +187,14 @@ def _is_further(to: Stage, stage: Stage) -> bool:
     return lifecycle.MAIN_LINE.index(to) > lifecycle.MAIN_LINE.index(stage)
 
 
-def _is_open(gate: Gate, figures: Figures) -> bool:
+def _is_open(gate: Gate, situation: Situation) -> bool:
+    figures = situation.figures
     least = ((gate.score, figures.score), (gate.fit, figures.fit), (gate.engagement, figures.engagement))
     return (
         all(wanted is None or have >= wanted for wanted, have in least)
         and (gate.grades is None or figures.grade in gate.grades)
         and (gate.temperatures is None or figures.temperature in gate.temperatures)
-        and all(figures.groups.get(group, 0) >= wanted for group, wanted in gate.groups.items())
+        and all(situation.groups.get(group, 0) >= wanted for group, wanted in gate.groups.items())
     )
 
 

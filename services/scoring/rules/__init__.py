@@ -36,14 +36,15 @@ class _Strict(yaml.SafeLoader):
     """YAML quietly lets the last of two equal keys win; in a rule set that is a rule lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        keys = [child.value for child, _ in node.value]
+        seen: set[object] = set()
         for child, _ in node.value:
-            if keys.count(child.value) > 1:
+            if child.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{child.value} is there twice", problem_mark=child.start_mark)
+            seen.add(child.value)
         return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         # An alias can stand for itself a billion times over.
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not used here", problem_mark=self.peek_event().start_mark)
+            raise yaml.MarkedYAMLError(problem="aliases are not used here", problem_mark=self.get_mark())
         return super().compose_node(parent, index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 # `answers.<anything>` comes to these.
 FIT_FIELDS = frozenset({
     "kind", "company", "language",
-    "email.known", "email.kind", "email.domain", "email.verified", "phone.known", "phone.prefix", "phone.verified",
+    "email.known", "email.kind", "email.domain", "email.verified", "phone.known", "phone.country", "phone.verified",
     "source.channel", "source.medium", "source.source", "source.campaign", "source.conversion_point",
     "learned.budget", "learned.authority", "learned.need", "learned.timeline",
 })  # fmt: skip
