@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import secrets
 import signal
@@ -70,6 +71,7 @@ class Installation:
             for name in SERVICES:
                 self.children[name] = _Child(_fork(name), time.monotonic())
             if self._wait_until_ready(settings):
+                _introduce_a_rep(settings)
                 say(_welcome(settings, time.monotonic() - began))
             while not self.stopping:
                 self._look_after()
@@ -133,7 +135,6 @@ def prepare_environment(data_dir: Path) -> None:
     os.environ.setdefault("LEADLINE_DATA_DIR", str(data_dir))
     os.environ.setdefault("CAPTURE_DEMO_SITE", "on")
     os.environ.setdefault("NURTURE_MAIL_PAGE", "on")
-    os.environ.setdefault("HANDOVER_DEMO_REP", "on")
     os.environ.setdefault("INSIGHTS_CONSOLE", "open")
     if not os.environ.get("LEADLINE_API_KEY") and not os.environ.get("LEADLINE_API_KEY_FILE"):
         os.environ["LEADLINE_API_KEY"] = _own_key(data_dir / "api_key")
@@ -188,7 +189,8 @@ def _fork(name: str) -> int:
     try:
         # A group of its own: Ctrl-C reaches this tree's head alone, which then ends it in order.
         os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         from shared.process import main
@@ -205,6 +207,22 @@ def _fork(name: str) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _introduce_a_rep(settings: Settings) -> None:
+    """Where mails go to files and nobody sells yet, somebody must be there to be offered the first lead."""
+    if settings.smtp_url:
+        return
+    reps = f"http://127.0.0.1:{settings.port_of('handover')}/v1/reps"
+    headers = {"Authorization": f"Bearer {settings.api_key}", "Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(reps, headers=headers), timeout=5) as answer:
+            if json.load(answer)["items"]:
+                return
+        rep = json.dumps({"name": "Demo Rep", "email": "demo-rep@localhost.localdomain"}).encode()
+        urllib.request.urlopen(urllib.request.Request(reps, data=rep, headers=headers), timeout=5).close()
+    except (urllib.error.URLError, OSError) as error:
+        say(f"No demo rep could be made ({error}); POST one to {reps}")
 
 
 def _is_ready(port: int) -> bool:

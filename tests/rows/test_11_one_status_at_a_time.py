@@ -18,10 +18,8 @@ def test_an_illegal_move_is_refused_with_the_owner_and_a_legal_one_is_published(
     with inst.api("handover") as handover:
         backwards = handover.post(f"/v1/leads/{lead}/stage", json={"to": "iql", "reason": "manual"})
     assert backwards.status_code == 409
-    with (
-        inst.api("handover") as client,
-        client.stream("GET", "/v1/events", params={"since": "2020-01-01T00:00:00Z"}) as feed,
-    ):
+    since = {"since": "2020-01-01T00:00:00Z"}
+    with inst.api("handover") as client, client.stream("GET", "/v1/events", params=since) as feed:
         moves = []
         for line in feed.iter_lines():
             if line.startswith("data:") and lead in line:
