@@ -17,7 +17,7 @@ from services.capture.handlers import record_submission
 from services.capture.repeatable import Kept, Key
 from services.capture.repository import Record
 from shared.clock import uuid7
-from shared.errors import Refused
+from shared.errors import Refused, Unavailable
 from shared.events.envelope import Actor
 from shared.leads import Cause, Lead, Leads, Work
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from shared.database import Connection
 
 
-class InFlight(Refused):
+class InFlight(Unavailable):
     """A request with this Idempotency-Key is being answered right now; ask again in a moment."""
 
+    status = 409
     title = "Being answered"
 
 

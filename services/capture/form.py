@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from services.capture.domain.channel import CLICK_IDS
@@ -14,6 +15,8 @@ from services.capture.parsing import ActivityBody, LeadBody, SourceBody, place_o
 from shared.errors import Malformed
 
 MOST_ENTRIES = 300
+_MOST_FILES = 20
+_LONGEST_ENTRY = 64 * 1024
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
@@ -41,13 +44,20 @@ async def read_form(request: Request, raw: bytes) -> dict[str, str]:
 
 
 async def _multipart(request: Request) -> Iterable[tuple[str, str]]:
+    """A file that was left out comes as an empty one."""
+    limits = {"max_files": _MOST_FILES, "max_fields": MOST_ENTRIES, "max_part_size": _LONGEST_ENTRY}
     try:
-        entries = await request.form(max_files=0, max_fields=MOST_ENTRIES, max_part_size=64 * 1024)
-    except MultiPartException as error:
-        raise Malformed(f"The form cannot be read: {error.message}") from None
-    except KeyError:
-        raise Malformed("The form cannot be read: its content type names no boundary.") from None
-    return [(name, value) for name, value in entries.multi_items() if isinstance(value, str)]
+        async with request.form(**limits) as entries:
+            given = entries.multi_items()
+    except HTTPException as error:
+        raise Malformed(f"The form cannot be read: {error.detail}") from None
+    if files := [(f"/{name}", "files are not taken here") for name, value in given if _is_file(value)]:
+        raise Malformed("Some values cannot be taken.", files)
+    return [(name, value) for name, value in given if isinstance(value, str)]
+
+
+def _is_file(value: UploadFile | str) -> bool:
+    return not isinstance(value, str) and bool(value.size or value.filename)
 
 
 def _joined(entries: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -30,7 +30,7 @@ RETRY_SECONDS = 0.25
 _RETRY_PAUSE = 0.02
 # A key that another process is answering is asked for again this often, and this long.
 _HELD_PAUSE = 0.02
-HELD_SECONDS = 0.25
+HELD_SECONDS = 0.4
 
 _LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -45,6 +45,7 @@ class _Waiting:
     since: float
     answer: asyncio.Future[Answer]
     tried: bool = False
+    held_since: float = 0.0
     alarm: asyncio.TimerHandle | None = None
 
 
@@ -131,7 +132,6 @@ class Intake:
             if is_transient(error):
                 await self._again_or_away(batch, error)
             elif len(batch) == 1:
-                logger.error("submission_failed", exc_info=error)
                 _settle(batch[0].answer, error)
             else:
                 middle = len(batch) // 2
@@ -167,7 +167,9 @@ class Intake:
 
     def _answer(self, waiting: _Waiting, verdict: Verdict) -> None:
         loop = asyncio.get_running_loop()
-        if isinstance(verdict, InFlight) and loop.time() - waiting.since < HELD_SECONDS:
+        if isinstance(verdict, InFlight):
+            waiting.held_since = waiting.held_since or loop.time()
+        if isinstance(verdict, InFlight) and loop.time() - waiting.held_since < HELD_SECONDS:
             loop.call_later(_HELD_PAUSE, self._back, waiting)
         elif isinstance(verdict, Answer):
             metrics.SUBMISSIONS.labels(waiting.ask.submission.touch.channel, verdict.outcome).inc()

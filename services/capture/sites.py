@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,7 +13,6 @@ import asyncpg
 import msgspec
 
 from services.capture.domain.registration import Policy
-from shared.database import is_transient
 
 if TYPE_CHECKING:
     from shared.database import Connection, Database
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 5.0
 """A change of a site is known in every process after this long."""
 _UNKNOWN_SECONDS = 1.0
+_PATIENCE_SECONDS = 1.0
 
 DEMO_ORIGINS = tuple(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1"))
 
@@ -65,12 +66,16 @@ class Sites:
         self._database = database
         self._by_key: dict[str, Site] = {}
         self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> Site | None:
-        """The site of a key. While the database is away, what was known last is good enough."""
+        """The site of a key. One that is known is answered at once, and looked up anew for the next request."""
         age = time.monotonic() - self._read_at
-        if age > FRESH_SECONDS or (key not in self._by_key and age > _UNKNOWN_SECONDS):
-            await self._refresh()
+        known = self._by_key.get(key)
+        if known is not None and age > FRESH_SECONDS and self._read_at > float("-inf"):
+            self._begin_reading()
+        elif age > (FRESH_SECONDS if known else _UNKNOWN_SECONDS):
+            await asyncio.shield(self._begin_reading())
         return self._by_key.get(key)
 
     async def named(self, name: str, *, test: bool = False) -> Site | None:
@@ -89,16 +94,24 @@ class Sites:
         """Read the table again before the next answer."""
         self._read_at = float("-inf")
 
-    async def _refresh(self) -> None:
-        try:
-            async with self._database.connection() as connection:
-                sites = await load(connection)
-        except Exception as error:
-            if self._by_key and is_transient(error):
-                return
-            raise
+    def _begin_reading(self) -> asyncio.Task[None]:
+        """One reading at a time, shared by all who wait for it."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading.add_done_callback(_look_away)
+        return self._reading
+
+    async def _read(self) -> None:
+        async with asyncio.timeout(_PATIENCE_SECONDS), self._database.connection() as connection:
+            sites = await load(connection)
         self._by_key = {site.key: site for site in sites}
         self._read_at = time.monotonic()
+
+
+def _look_away(reading: asyncio.Task[None]) -> None:
+    """A reading nobody waited for may fail: what was known last is good enough while the database is away."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def load(connection: Connection) -> Sequence[Site]:

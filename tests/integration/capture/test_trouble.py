@@ -1,0 +1,149 @@
+"""When the database is away, slow or refuses one of many, nobody is told 202 for what is not stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import structlog
+
+from services.capture import intake
+from services.capture.acceptance import Ask
+from services.capture.app import service
+from services.capture.settings import CaptureSettings
+from shared.service import Runtime
+from tests.support.capturing import KEY, OPERATOR, SITE, Capturing, at_once, capturing
+
+
+async def timed(post: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
+    began = time.monotonic()
+    return await post, time.monotonic() - began
+
+
+async def test_a_database_that_cannot_be_reached_is_told_with_503_within_a_second(capture: Capturing) -> None:
+    await capture.post(email="known@norrvik.example")
+    await capture.runtime.database.close()
+    capture.runtime.database.url = "postgresql://nobody@127.0.0.1:1/nothing"
+    capture.runtime.database._pool = None
+    answers = await asyncio.gather(*(timed(capture.post(email=f"p{n}@norrvik.example")) for n in range(10)))
+    assert {answer.status_code for answer, _ in answers} == {503}
+    assert {answer.headers["retry-after"] for answer, _ in answers} == {"1"}
+    assert max(seconds for _, seconds in answers) < 1.0
+
+
+async def test_a_database_that_was_never_there_is_told_as_well() -> None:
+    settings = CaptureSettings(database_url="postgresql://nobody@127.0.0.1:1/nothing", api_key=KEY)
+    runtime = Runtime(service, settings)
+    app = runtime.app(("api",))
+    async with runtime.running(("api",)):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://capture.test") as client:
+            answer, seconds = await timed(client.post("/v1/leads", json={"email": "a@b.example"}, headers=OPERATOR))
+    assert answer.status_code == 503
+    assert seconds < 2.0
+
+
+async def test_a_database_that_does_not_answer_is_told_after_a_second_and_nothing_is_doubled_after_it(
+    capture: Capturing, dsn: str
+) -> None:
+    await capture.post(email="known@norrvik.example")
+    blocker = await asyncpg.connect(dsn)
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("LOCK TABLE capture.identity IN ACCESS EXCLUSIVE MODE")
+    headers = {**OPERATOR, "Idempotency-Key": "k"}
+    answer, seconds = await timed(capture.post(headers, email="mara@norrvik.example"))
+    assert answer.status_code == 503
+    assert 0.9 < seconds < 1.5
+    await transaction.rollback()
+    await blocker.close()
+    again = await capture.post(headers, email="mara@norrvik.example")
+    assert again.status_code in (202, 409)
+    assert await capture.value("SELECT count(*) FROM capture.submission WHERE site = ''") == 1
+
+
+async def test_more_than_may_wait_are_turned_away_at_once(dsn: str) -> None:
+    async with capturing(dsn, most_waiting=10) as capture:
+        blocker = await asyncpg.connect(dsn)
+        transaction = blocker.transaction()
+        await transaction.start()
+        await blocker.execute("LOCK TABLE capture.identity IN ACCESS EXCLUSIVE MODE")
+        first = asyncio.ensure_future(capture.post(email="first@norrvik.example"))
+        await asyncio.sleep(0.1)
+        crowd = asyncio.gather(*(timed(capture.post(email=f"p{n}@norrvik.example")) for n in range(30)))
+        await asyncio.sleep(0.3)
+        await transaction.rollback()
+        await blocker.close()
+        answers = await crowd
+        assert (await first).status_code == 202
+    turned_away = [seconds for answer, seconds in answers if answer.status_code == 503]
+    assert len(turned_away) == 20
+    assert max(turned_away) < 0.3
+    assert sum(answer.status_code == 202 for answer, _ in answers) == 10
+
+
+async def test_one_that_the_database_refuses_fails_alone(own_dsn: str) -> None:
+    async with capturing(own_dsn) as capture:
+        await _one_is_refused(capture)
+
+
+async def _one_is_refused(capture: Capturing) -> None:
+    await capture.fetch("ALTER TABLE capture.submission ADD CONSTRAINT not_this_one CHECK (body NOT LIKE '%culprit%')")
+    with structlog.testing.capture_logs() as logs:
+        answers = await at_once(
+            *(capture.post(OPERATOR, email=f"p{n}@norrvik.example") for n in range(20)),
+            capture.post(OPERATOR, email="culprit@norrvik.example"),
+            *(capture.post(OPERATOR, email=f"q{n}@norrvik.example") for n in range(20)),
+        )
+    assert [entry["event"] for entry in logs] == ["request failed"]
+    assert [answer.status_code for answer in answers] == [202] * 20 + [500] + [202] * 20
+    assert await capture.value("SELECT count(*) FROM capture.lead") == 40
+    assert await capture.value("SELECT count(*) FROM capture.identity") == 40
+    log = await capture.value("SELECT count(*) FROM bus.capture_log WHERE topic = 'leads.activity'")
+    assert log == 40
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_again_and_not_made_twice(
+    capture: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = intake.accept
+    lost = asyncio.Event()
+
+    async def losing(leads: Any, connection: Any, asks: Sequence[Ask], *rest: Any, **named: Any) -> Any:
+        verdicts = await whole(leads, connection, asks, *rest, **named)
+        if not lost.is_set():
+            lost.set()
+            await connection.execute("COMMIT")
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        return verdicts
+
+    monkeypatch.setattr(intake, "accept", losing)
+    answers = await at_once(*(capture.post(OPERATOR, email=f"p{n}@norrvik.example") for n in range(5)))
+    assert lost.is_set()
+    assert [answer.status_code for answer in answers] == [202] * 5
+    assert [answer.json()["created"] for answer in answers] == [True] * 5
+    assert await capture.value("SELECT count(*) FROM capture.submission") == 5
+    assert await capture.value("SELECT count(*) FROM bus.capture_log WHERE topic = 'leads.activity'") == 5
+
+
+async def test_connections_that_were_cut_are_replaced_without_turning_anybody_away(capture: Capturing) -> None:
+    for turn in range(3):
+        await at_once(*(capture.post(email=f"p{n}@norrvik.example") for n in range(10)))
+        admin = await asyncpg.connect(capture.runtime.database.url)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leadline-capture'"
+        )
+        await admin.close()
+        answers = await at_once(*(capture.post(email=f"t{turn}n{n}@norrvik.example") for n in range(10)))
+        assert {answer.status_code for answer in answers} == {202}
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(capture: Capturing) -> None:
+    large = b'{"email": "m@norrvik.example", "message": "' + b"x" * 70_000 + b'"}'
+    answer = await capture.client.post("/v1/leads", content=large, headers=SITE)
+    assert answer.status_code == 413
