@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 if TYPE_CHECKING:
-    from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy import Connection
 
 SERVICES = Path(__file__).parent.parent / "services"
@@ -54,15 +53,15 @@ def _upgrade(service: str, url: str) -> None:
     command.upgrade(config, "head")
 
 
-def run(context: EnvironmentContext, service: str) -> None:
-    """What a service's `migrations/env.py` does: one transaction, one migrating process at a time."""
+def run(context: Any, service: str) -> None:
+    """What a service's `migrations/env.py` does with `alembic.context`: one transaction, one process at a time."""
     from shared.settings import Settings
 
     url = context.config.attributes.get("url") or Settings.load().database_url
     asyncio.run(_run(context, service, url))
 
 
-async def _run(context: EnvironmentContext, service: str, url: str) -> None:
+async def _run(context: Any, service: str, url: str) -> None:
     from sqlalchemy import text
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -79,6 +78,6 @@ async def _run(context: EnvironmentContext, service: str, url: str) -> None:
         await engine.dispose()
 
 
-def _upgrade_on(connection: Connection, context: EnvironmentContext, service: str) -> None:
+def _upgrade_on(connection: Connection, context: Any, service: str) -> None:
     context.configure(connection=connection, version_table_schema=service)
     context.run_migrations()
