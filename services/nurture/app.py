@@ -52,7 +52,7 @@ service: Service[Nurtured] = Service(
     },
     publishes=(said.Enrolled, said.Sent, said.Deferred, said.Bounced, said.Unsubscribed, said.Exited),
     repository=Repository,
-    timers={courses.TIMER: handlers.next_step},
+    timers={courses.NEXT_STEP: handlers.next_step},
     tasks=(send_mails,),
     routers=(api.router,),
     routes=(*unsubscribe_page.routes(pages), *mail_page.routes(pages), *static_files("nurture", STATIC)),

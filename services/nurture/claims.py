@@ -42,9 +42,7 @@ _CLAIM = f"""UPDATE nurture.touch c SET state = 'claimed', claimed_until = clock
     WHERE c.touch_id = d.touch_id
     RETURNING c.*, false AS lapsed, d.email, d.name, d.language, d.test"""
 
-_REFUSED = (
-    f"""SELECT DISTINCT t.lead_id FROM {_DUE} AND (e.ended_at IS NOT NULL OR NOT {_MAY_BE_WRITTEN_TO}) LIMIT $4"""
-)
+_REFUSED = f"""SELECT DISTINCT t.lead_id FROM {_DUE} AND NOT {_MAY_BE_WRITTEN_TO} LIMIT $4"""
 
 
 @dataclass(frozen=True, slots=True)

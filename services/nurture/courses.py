@@ -13,22 +13,40 @@ from services.nurture.journey_files import JOURNEYS
 from shared.events.nurture import Bounced, Deferred, Enrolled, Exited, Sent
 from shared.leads import Lead
 
-TIMER = "next_step"
-"""One timer of a lead: the next moment at which any of its journeys goes on."""
+NEXT_STEP = "next_step"
+"""One timer of a lead: the next moment at which any journey of it goes on."""
 
 
 def enter(lead: Lead[Nurtured], journey: Journey, now: datetime) -> None:
-    """Enrol the lead, once per cycle; where it may not be written to, note for which touch and why."""
+    """Enrol the lead, once per cycle; where it may not be written to, note for which touch and why.
+
+    An address that came with this very event has yet to be looked up among the suppressions: then it enters a moment
+    later.
+    """
     if (lead.standing.cycle, journey.name) in lead.state.enrolments:
         return
     first = journey.mails[0]
-    enrolment = Enrolment(journey.name, journey.version, lead.standing.cycle, first.name, now)
-    refusal = lead.state.refusal(journey.purpose)
-    if refusal:
-        lead.state.put(_touch(lead, enrolment, journey, first, now).skipped(refusal, now))
-        return
-    lead.say(Enrolled(journey=journey.name, journey_version=journey.version, cycle=enrolment.cycle))
-    _come_to(lead, journey, enrolment, first, now)
+    enrolment = Enrolment(journey.name, journey.version, lead.standing.cycle, first.name, lead.cause.trace)
+    if lead.state.examined or lead.state.refusal(journey.purpose):
+        _begin(lead, journey, enrolment, now)
+    else:
+        lead.state.keep(replace(enrolment, waits_until=now))
+
+
+def take_step(lead: Lead[Nurtured], enrolment: Enrolment, due: datetime, now: datetime) -> None:
+    """The wait, which was `due` to end, is over: go on, if the person may still be written to."""
+    journey = JOURNEYS.get(enrolment.journey)
+    step = journey and journey.mail(enrolment.step)
+    if journey is None or step is None:
+        leave(lead, enrolment, "journey_changed", now)
+    elif enrolment.entered_at is None:
+        # As of when it was due: what was recorded until then has been heard, so nothing need be waited for again.
+        _begin(lead, journey, enrolment, due)
+    elif refusal := lead.state.refusal(journey.purpose):
+        leave(lead, enrolment, refusal, now)
+    else:
+        lead.state.keep(replace(enrolment, waits_until=None))
+        lead.state.put(_touch(lead, enrolment, journey, step, now))
 
 
 def go_on(lead: Lead[Nurtured], enrolment: Enrolment, now: datetime) -> None:
@@ -44,23 +62,12 @@ def go_on(lead: Lead[Nurtured], enrolment: Enrolment, now: datetime) -> None:
         _come_to(lead, journey, enrolment, following, now)
 
 
-def take_step(lead: Lead[Nurtured], enrolment: Enrolment, now: datetime) -> None:
-    """The wait is over: plan the mail, if the person may still be written to."""
-    journey = JOURNEYS.get(enrolment.journey)
-    step = journey and journey.mail(enrolment.step)
-    if journey is None or step is None:
-        leave(lead, enrolment, "journey_changed", now)
-        return
-    if refusal := lead.state.refusal(journey.purpose):
-        leave(lead, enrolment, refusal, now)
-        return
-    lead.state.keep(replace(enrolment, waits_until=None))
-    lead.state.put(_touch(lead, enrolment, journey, step, now))
-
-
 def leave(lead: Lead[Nurtured], enrolment: Enrolment, reason: str, now: datetime) -> None:
     """End the enrolment; what it had planned, or waited for, is skipped for the same reason."""
     state, journey = lead.state, JOURNEYS.get(enrolment.journey)
+    if enrolment.entered_at is None:
+        state.drop(enrolment)
+        return
     for touch in state.open_touches(enrolment):
         state.put(touch.skipped(reason, now))
     step = journey and journey.mail(enrolment.step)
@@ -98,9 +105,20 @@ def settle(lead: Lead[Nurtured], touch: Touch, fate: Fate, reason: str, now: dat
 def set_timer(lead: Lead[Nurtured]) -> None:
     waits = [enrolment.waits_until for enrolment in lead.state.active() if enrolment.waits_until is not None]
     if waits:
-        lead.timers[TIMER] = min(waits)
+        lead.timers[NEXT_STEP] = min(waits)
     else:
-        lead.timers.pop(TIMER, None)
+        lead.timers.pop(NEXT_STEP, None)
+
+
+def _begin(lead: Lead[Nurtured], journey: Journey, enrolment: Enrolment, now: datetime) -> None:
+    first = journey.mails[0]
+    if refusal := lead.state.refusal(journey.purpose):
+        if (enrolment.cycle, enrolment.journey) in lead.state.enrolments:
+            lead.state.drop(enrolment)
+        lead.state.put(_touch(lead, enrolment, journey, first, now).skipped(refusal, now))
+        return
+    lead.say(Enrolled(journey=journey.name, journey_version=journey.version, cycle=enrolment.cycle))
+    _come_to(lead, journey, replace(enrolment, entered_at=now), first, now)
 
 
 def _come_to(lead: Lead[Nurtured], journey: Journey, enrolment: Enrolment, step: MailStep, now: datetime) -> None:
@@ -122,7 +140,7 @@ def _touch(lead: Lead[Nurtured], enrolment: Enrolment, journey: Journey, step: M
         due_at=now,
         at=now,
         delivery=step.delivery,
-        trace=lead.cause.trace,
+        trace=enrolment.trace,
     )
 
 

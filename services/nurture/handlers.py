@@ -18,12 +18,13 @@ from shared.lifecycle import Reason, Stage
 
 def know_person(lead: Lead[Nurtured], event: Envelope[CardChanged], now: datetime) -> None:
     """A permission taken back ends what rests on it; one newly given may begin what waited for it."""
-    refused_before = {name for name, journey in JOURNEYS.items() if lead.state.refusal(journey.purpose)}
+    refused_before = [journey for journey in JOURNEYS.values() if lead.state.refusal(journey.purpose)]
     lead.state.know(_person_on(event.data))
     courses.leave_refused(lead, now)
     if not event.history:
-        for name in refused_before:
-            _enter_where_it_stands(lead, name, now)
+        for journey in refused_before:
+            if lead.standing.stage in journey.enters and not lead.state.refusal(journey.purpose):
+                courses.enter(lead, journey, now)
     courses.set_timer(lead)
 
 
@@ -47,8 +48,9 @@ def start_after_import(lead: Lead[Nurtured], event: Envelope[ActivityRecorded], 
     """An import that was told to start journeys says so with its last word on each lead."""
     if event.data.activity != "import_ended" or not event.data.judge or event.history:
         return
-    for name in JOURNEYS:
-        _enter_where_it_stands(lead, name, now)
+    for journey in JOURNEYS.values():
+        if lead.standing.stage in journey.enters:
+            courses.enter(lead, journey, now)
     courses.set_timer(lead)
 
 
@@ -56,17 +58,11 @@ def know_score(lead: Lead[Nurtured], event: Envelope[ScoreChanged], _now: dateti
     lead.state.rate(event.data.score, event.data.temperature)
 
 
-def next_step(lead: Lead[Nurtured], _due: datetime, now: datetime) -> None:
+def next_step(lead: Lead[Nurtured], due: datetime, now: datetime) -> None:
     for enrolment in lead.state.active():
         if enrolment.waits_until is not None and enrolment.waits_until <= now:
-            courses.take_step(lead, enrolment, now)
+            courses.take_step(lead, enrolment, due, now)
     courses.set_timer(lead)
-
-
-def _enter_where_it_stands(lead: Lead[Nurtured], name: str, now: datetime) -> None:
-    journey = JOURNEYS[name]
-    if lead.standing.stage in journey.enters and not lead.state.refusal(journey.purpose):
-        courses.enter(lead, journey, now)
 
 
 def _person_on(card: CardChanged) -> Person:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from datetime import timedelta
+from collections.abc import Coroutine, Mapping
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,11 +36,23 @@ if TYPE_CHECKING:
 # lapsed by another.
 SEND_SECONDS = 60
 LEASE = timedelta(seconds=2 * SEND_SECONDS)
-IDLE_SECONDS = 0.1
+# What became of a mail is written down however often the database has to be asked, as long as the claim holds.
+SETTLE_SECONDS = 50.0
+IDLE_SECONDS = (0.05, 0.5)
 TIDY_SECONDS = 1.0
 LONGEST_REST_SECONDS = 30.0
 # A process that is told to stop lets the mail in its hands finish, within the time it is given to stop.
 STOP_SECONDS = 4.0
+
+# Said as the figures of all services say it.
+_FIGURES = {
+    Fate.accepted: "sent",
+    Fate.uncertain: "unknown",
+    Fate.refused: "deferred",
+    Fate.refused_for_good: "failed",
+    Fate.bounced: "bounced",
+    Fate.rehearsed: "test",
+}
 
 logger = structlog.get_logger("mailing")
 
@@ -59,21 +72,21 @@ class Mailing:
         self._rest = 0.0
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        tidied = 0.0
+        pause, tidied = IDLE_SECONDS[0], 0.0
         try:
             while True:
+                sent = False
                 try:
                     sent = await self.send_next()
-                    if loop.time() - tidied > TIDY_SECONDS:
+                    if monotonic() - tidied > TIDY_SECONDS:
                         await self.tidy()
-                        tidied = loop.time()
+                        tidied = monotonic()
                 except Exception as error:
                     if not is_transient(error):
                         raise
                     logger.warning("mailing_interrupted", error=type(error).__name__)
-                    sent = False
-                await asyncio.sleep(self._rest or (0 if sent else IDLE_SECONDS))
+                pause = IDLE_SECONDS[0] if sent else min(pause * 1.3, IDLE_SECONDS[1])
+                await asyncio.sleep(self._rest or (0 if sent else pause))
         finally:
             await self.close()
 
@@ -83,12 +96,13 @@ class Mailing:
     async def send_next(self) -> bool:
         """Take the mail that has been due longest and may be sent, and send it; answers whether there was one."""
         marks = dict(self._runtime.progress.marks)
-        if not marks:
-            return False
+        return bool(marks) and await _finishing(self._send_next(marks))
+
+    async def _send_next(self, marks: Mapping[int, datetime]) -> bool:
         async with self._runtime.database.connection() as connection:
             claimed = await claims.claim(connection, marks, self._runtime.clock.now(), self._lease)
         for one in claimed:
-            await _finishing(self._deliver(one))
+            await self._deliver(one)
         return bool(claimed)
 
     async def tidy(self) -> None:
@@ -104,8 +118,17 @@ class Mailing:
 
     async def _deliver(self, claim: Claim) -> None:
         fate, reason = await self._hand_over(claim)
-        metrics.MAILS.labels("nurture", fate).inc()
-        await self._settle(claim, fate, reason)
+        metrics.MAILS.labels("nurture", _FIGURES[fate]).inc()
+        until, pause = monotonic() + SETTLE_SECONDS, 0.1
+        while True:
+            try:
+                await self._settle(claim, fate, reason)
+                return
+            except Exception as error:
+                if not is_transient(error) or monotonic() > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
 
     async def _hand_over(self, claim: Claim) -> tuple[Fate, str]:
         if claim.test and self._real:
@@ -116,8 +139,9 @@ class Mailing:
             return Fate.refused_for_good, "journey_changed"
         try:
             message = self._letters.write(claim, step, self._runtime.clock.now())
-        except ValueError:
-            return Fate.refused_for_good, "bad_address"
+        except Exception as error:  # one person's name or address must not stop the mails of all others
+            logger.error("mail_not_written", lead=str(claim.lead_id), error=type(error).__name__)
+            return Fate.refused_for_good, "bad_address" if isinstance(error, ValueError) else "not_written"
         return await self._send(message)
 
     async def _send(self, message: EmailMessage) -> tuple[Fate, str]:
@@ -133,14 +157,16 @@ class Mailing:
             return Fate.refused, "mail_server_away"
         except MailRefused as refusal:
             return _fate(refusal), f"smtp_{refusal.code}" if refusal.code else "refused"
+        except Exception as error:  # whatever it was, nobody knows how far the mail had come
+            logger.exception("mail_lost_sight_of", error=type(error).__name__)
+            return Fate.uncertain, "no_receipt"
         return Fate.accepted, ""
 
     async def _settle(self, claim: Claim, fate: Fate, reason: str) -> None:
         runtime = self._runtime
         repository = runtime.leads.repository
         assert isinstance(repository, Repository)
-        cause = Cause(time=runtime.clock.now(), trace=claim.touch.trace, actor=Actor("timer", "mailing"))
-        async with runtime.leads.work([claim.lead_id], cause=cause) as work:
+        async with runtime.leads.work([claim.lead_id], cause=_cause(runtime.clock.now(), claim.touch.trace)) as work:
             lead = work.leads.get(claim.lead_id)
             if fate is Fate.bounced and (
                 lead is None or repository.blinded(lead.state.person.email) != claim.fingerprint
@@ -158,22 +184,27 @@ class Mailing:
 
     async def _give_up(self, lead_ids: list[UUID]) -> None:
         now = self._runtime.clock.now()
-        async with self._runtime.leads.work(lead_ids, cause=Cause(time=now, actor=Actor("timer", "mailing"))) as work:
+        async with self._runtime.leads.work(lead_ids, cause=_cause(now, "")) as work:
             for lead in work.leads.values():
                 if lead.standing.erased:
                     continue
                 courses.leave_refused(lead, now)
                 for touch in list(lead.state.touches.values()):
                     if touch.state is State.claimed and touch.lapsed:
+                        lead.begin(_cause(now, touch.trace), now)
                         courses.settle(lead, touch, Fate.uncertain, "sender_lost", now)
                 courses.set_timer(lead)
 
 
-async def _finishing(work: Coroutine[None, None, None]) -> None:
+def _cause(now: datetime, trace: str) -> Cause:
+    return Cause(time=now, trace=trace, actor=Actor("timer", "mailing"))
+
+
+async def _finishing(work: Coroutine[None, None, bool]) -> bool:
     """Run to the end even when told to stop meanwhile: what became of a mail must not be lost by seconds."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task}, timeout=STOP_SECONDS)
         task.cancel()

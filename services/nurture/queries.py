@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from services.nurture.domain.touch import touch_id_of
+from services.nurture.journey_files import JOURNEYS
 from services.nurture.schemas import TouchItem, TouchToLookAt
 from shared.errors import NotFound
 
@@ -26,11 +27,19 @@ async def touches(connection: Connection, lead_id: UUID) -> list[TouchItem]:
            FROM nurture.touch WHERE lead_id = $1
            UNION ALL
            SELECT step, 'email', 'planned', waits_until, 'waiting', journey, cycle, NULL
-           FROM nurture.enrolment WHERE lead_id = $1 AND ended_at IS NULL AND waits_until IS NOT NULL
-           ORDER BY cycle, at, step""",
+           FROM nurture.enrolment WHERE lead_id = $1 AND ended_at IS NULL AND entered_at IS NOT NULL
+               AND waits_until IS NOT NULL""",
         lead_id,
     )
-    return [TouchItem.model_validate({**row, "touch_id": _touch_id(row, lead_id)}) for row in rows]
+    items = [TouchItem.model_validate({**row, "touch_id": _touch_id(row, lead_id)}) for row in rows]
+    return sorted(items, key=lambda item: (item.cycle, item.at, _place(item)))
+
+
+def _place(item: TouchItem) -> int:
+    """Of steps that came into their state at the same moment, the earlier one in the journey goes first."""
+    journey = JOURNEYS.get(item.journey)
+    names = [mail.name for mail in journey.mails] if journey else []
+    return names.index(item.step) if item.step in names else len(names)
 
 
 def _touch_id(row: asyncpg.Record, lead_id: UUID) -> UUID:

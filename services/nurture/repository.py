@@ -106,26 +106,32 @@ class Repository:
         )
 
     async def _save_enrolments(self, connection: Connection, leads: Sequence[Lead[Nurtured]]) -> None:
-        rows = [
-            (lead.lead_id, lead.state.enrolments[key])
-            for lead in leads
-            for key in sorted(lead.state.changed.enrolments)
-        ]
+        changed = [(lead, key) for lead in leads for key in sorted(lead.state.changed.enrolments)]
+        gone = [(lead.lead_id, *key) for lead, key in changed if key not in lead.state.enrolments]
+        if gone:
+            await connection.execute(
+                """DELETE FROM nurture.enrolment e
+                   USING unnest($1::uuid[], $2::int[], $3::text[]) AS g(lead_id, cycle, journey)
+                   WHERE (e.lead_id, e.cycle, e.journey) = (g.lead_id, g.cycle, g.journey)""",
+                *(list(column) for column in zip(*gone, strict=True)),
+            )
+        rows = [(lead.lead_id, lead.state.enrolments[key]) for lead, key in changed if key in lead.state.enrolments]
         if not rows:
             return
         await connection.execute(
             """INSERT INTO nurture.enrolment
-                   (lead_id, cycle, journey, version, step, entered_at, waits_until, ended_at, ended_because)
-               SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::timestamptz[],
-                   $7::timestamptz[], $8::timestamptz[], $9::text[])
+                   (lead_id, cycle, journey, version, step, trace, entered_at, waits_until, ended_at, ended_because)
+               SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[],
+                   $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[])
                ON CONFLICT (lead_id, cycle, journey) DO UPDATE SET version = excluded.version, step = excluded.step,
-                   waits_until = excluded.waits_until, ended_at = excluded.ended_at,
+                   entered_at = excluded.entered_at, waits_until = excluded.waits_until, ended_at = excluded.ended_at,
                    ended_because = excluded.ended_because""",
             [lead_id for lead_id, _ in rows],
             [one.cycle for _, one in rows],
             [one.journey for _, one in rows],
             [one.version for _, one in rows],
             [one.step for _, one in rows],
+            [one.trace for _, one in rows],
             [one.entered_at for _, one in rows],
             [one.waits_until for _, one in rows],
             [one.ended_at for _, one in rows],
@@ -256,6 +262,7 @@ def _enrolment(row: asyncpg.Record) -> Enrolment:
         version=row["version"],
         cycle=row["cycle"],
         step=row["step"],
+        trace=row["trace"],
         entered_at=row["entered_at"],
         waits_until=row["waits_until"],
         ended_at=row["ended_at"],

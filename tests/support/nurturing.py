@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -128,15 +129,19 @@ class Nurture:
 
     async def work(self, *, after: timedelta = timedelta(0)) -> int:
         """Let time pass, then do all that is due; answers how many mails were handed over."""
-        self.clock.advance(after)
-        self.all_heard()
-        while await self.runtime.timers.fire():
-            pass
+        await self.fire(after=after)
         sent = 0
         while await self.sender.send_next():
             sent += 1
         await self.sender.tidy()
         return sent
+
+    async def fire(self, *, after: timedelta = timedelta(0)) -> None:
+        """Let time pass and fire the timers that are due: what is planned then can be claimed."""
+        self.clock.advance(after)
+        self.all_heard()
+        while await self.runtime.timers.fire():
+            pass
 
     def all_heard(self) -> None:
         self.runtime.progress.all_heard(self.clock.now() + MARGIN)
@@ -169,6 +174,18 @@ class Nurture:
     async def value(self, query: str, *arguments: object) -> Any:
         async with self.runtime.database.connection() as connection:
             return await connection.fetchval(query, *arguments)
+
+    async def states(self, step: str = "welcome") -> dict[UUID, tuple[str, str]]:
+        """State and reason of one step for every lead."""
+        async with self.runtime.database.connection() as connection:
+            rows = await connection.fetch("SELECT lead_id, state, reason FROM nurture.touch WHERE step = $1", step)
+        return {row["lead_id"]: (row["state"], row["reason"]) for row in rows}
+
+    async def until(self, query: str) -> None:
+        """Wait until the query answers true."""
+        async with asyncio.timeout(20):
+            while not await self.value(query):  # noqa: ASYNC110 - nobody tells us when a row changes
+                await asyncio.sleep(0.01)
 
     async def execute(self, statement: str, *arguments: object) -> None:
         async with self.runtime.database.connection() as connection:

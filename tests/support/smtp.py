@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from random import Random
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -15,7 +17,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 @dataclass
 class Inbox:
     """`messages` in the order of their receipt. The next answers of the server to a recipient or to a whole message
-    can be set; `drop_after_data` breaks that many connections instead of sending the receipt.
+    can be set; `drop_after_data` breaks that many connections instead of sending the receipt. While `hold` is there and
+    not set, messages wait for their receipt. `arrivals` has the moment (monotonic) at which each message was whole.
+    `slow` are the most seconds that the server thinks about a recipient.
     """
 
     url: str = ""
@@ -25,19 +29,28 @@ class Inbox:
     to_recipients: list[str] = field(default_factory=list)
     to_messages: list[str] = field(default_factory=list)
     drop_after_data: int = 0
+    hold: asyncio.Event | None = None
+    slow: float = 0.0
+    arrivals: list[float] = field(default_factory=list)
     _open: list[SMTP] = field(default_factory=list)
+    _chance: Random = field(default_factory=lambda: Random(1))
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
+        await asyncio.sleep(self._chance.uniform(0, self.slow))
         if self.to_recipients:
             return self.to_recipients.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        arrived = time.monotonic()
+        if self.hold is not None:
+            await self.hold.wait()
         if self.to_messages:
             return self.to_messages.pop(0)
+        self.arrivals.append(arrived)
         content = envelope.content
         assert isinstance(content, bytes)
         self.messages.append(message_from_bytes(content, policy=policy.default))  # pyright: ignore[reportArgumentType]

@@ -61,13 +61,18 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A lead's way through one journey in one cycle. `step` is the mail it is at, or waits for until `waits_until`."""
+    """A lead's way through one journey in one cycle. `step` is the mail it is at, or waits for until `waits_until`.
+
+    Without `entered_at` it stands before the journey: whether it may enter is decided when its wait is over. `trace` is
+    the trace of what brought it here.
+    """
 
     journey: str
     version: int
     cycle: int
     step: str
-    entered_at: datetime
+    trace: str = ""
+    entered_at: datetime | None = None
     waits_until: datetime | None = None
     ended_at: datetime | None = None
     ended_because: str = ""

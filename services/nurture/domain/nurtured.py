@@ -24,7 +24,8 @@ class Changed:
 class Nurtured:
     """`touches`, by (cycle, journey, step), are those not done; `suppressions`, by purpose, those of the address.
 
-    Changes go through the methods: `changed` holds what they touched, which is what is written down.
+    `examined` is False as long as the address is so new that its suppressions have not been looked up. Changes go
+    through the methods: `changed` holds what they touched, which is what is written down.
     """
 
     person: Person = field(default_factory=Person)
@@ -33,6 +34,7 @@ class Nurtured:
     enrolments: dict[tuple[int, str], Enrolment] = field(default_factory=dict[tuple[int, str], Enrolment])
     touches: dict[tuple[int, str, str], Touch] = field(default_factory=dict[tuple[int, str, str], Touch])
     suppressions: dict[str, Suppression] = field(default_factory=dict[str, Suppression])
+    examined: bool = True
     changed: Changed = field(default_factory=Changed)
 
     def refusal(self, purpose: str) -> str:
@@ -42,7 +44,7 @@ class Nurtured:
     def know(self, person: Person) -> None:
         """The card changed. What forbids an address says nothing of another one."""
         if person.email != self.person.email:
-            self.suppressions = {}
+            self.suppressions, self.examined = {}, False
         self.person = person
         self.changed.person = True
 
@@ -59,6 +61,12 @@ class Nurtured:
         self.enrolments[key] = enrolment
         self.changed.enrolments.add(key)
         return enrolment
+
+    def drop(self, enrolment: Enrolment) -> None:
+        """Forget a way that was never begun."""
+        key = enrolment.cycle, enrolment.journey
+        del self.enrolments[key]
+        self.changed.enrolments.add(key)
 
     def put(self, touch: Touch) -> Touch:
         self.touches[touch.key] = touch

@@ -83,7 +83,7 @@ class Touch:
 
     def settled(self, fate: Fate, reason: str, now: datetime) -> Touch:
         """The touch after an attempt."""
-        if fate is Fate.uncertain and self.delivery is Delivery.at_least_once:
+        if fate is Fate.uncertain and self.delivery is Delivery.at_least_once and self._may_be_tried_again:
             fate = Fate.refused
         if fate is Fate.refused:
             return self._put_off(reason, now)
@@ -96,8 +96,12 @@ class Touch:
         }[fate]
         return replace(self, state=state, reason=because, at=now, lapsed=False)
 
+    @property
+    def _may_be_tried_again(self) -> bool:
+        return self.attempts <= len(RETRY_AFTER)
+
     def _put_off(self, reason: str, now: datetime) -> Touch:
-        if self.attempts > len(RETRY_AFTER):
+        if not self._may_be_tried_again:
             return replace(self, state=State.failed, reason="gave_up", at=now, lapsed=False)
         due_at = now + RETRY_AFTER[max(self.attempts, 1) - 1]
         return replace(self, state=State.deferred, reason=reason, due_at=due_at, at=now, lapsed=False)

@@ -16,9 +16,10 @@ TABLES = [
         language text NOT NULL, consents jsonb NOT NULL, temperature text NOT NULL, score double precision
     ) WITH (fillfactor = 80)""",
     "CREATE INDEX person_address ON nurture.person (fingerprint) WHERE fingerprint <> ''",
+    # Without `entered_at` the lead stands before the journey and enters when its wait is over, if it may.
     """CREATE TABLE nurture.enrolment (
         lead_id uuid NOT NULL, cycle integer NOT NULL, journey text NOT NULL, version integer NOT NULL,
-        step text NOT NULL, entered_at timestamptz NOT NULL, waits_until timestamptz,
+        step text NOT NULL, trace text NOT NULL, entered_at timestamptz, waits_until timestamptz,
         ended_at timestamptz, ended_because text NOT NULL,
         PRIMARY KEY (lead_id, cycle, journey)
     ) WITH (fillfactor = 80)""",
