@@ -25,7 +25,7 @@ async def rules() -> dict[str, str]:
 async def url() -> AsyncIterator[str]:
     web = server(build_app("scoring", [router], operator_key="the-key"), "127.0.0.1", 0)
     serving = asyncio.create_task(web.serve())
-    while not web.started:  # noqa: ASYNC110 - uvicorn has no event for it
+    while not web.started:
         await asyncio.sleep(0.01)
     yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
     web.should_exit = True

@@ -111,7 +111,7 @@ async def capturing(dsn: str, clock: Clock | None = None, **settings: Any) -> As
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://capture.test", timeout=30) as client:
             made = Capturing(runtime, client)
-            while given.demo_site and await made.value("SELECT count(*) FROM capture.site") < 2:  # noqa: ASYNC110
+            while given.demo_site and await made.value("SELECT count(*) FROM capture.site") < 2:
                 await asyncio.sleep(0.005)
             yield made
 
