@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import date, datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -11,23 +10,11 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import StreamingResponse
 
 from services.insights.access import Reader
-from services.insights.domain.funnel import Funnel
 from services.insights.domain.lead import LeadView
 from services.insights.export import everything
-from services.insights.funnel_sums import By, read_funnel
-from services.insights.heard import heard_until
-from services.insights.lead_list import read_leads
-from services.insights.schemas import (
-    FlowBack,
-    FunnelAnswer,
-    Group,
-    LeadItem,
-    LeadPage,
-    Left,
-    StageCount,
-    StageMove,
-    Timeline,
-)
+from services.insights.funnel_answer import By, Question, answer
+from services.insights.lead_list import Wanted, after
+from services.insights.schemas import FunnelAnswer, LeadItem, LeadPage, StageMove, Timeline
 from services.insights.stream import StageStream
 from services.insights.timeline import read_timeline, require_lead
 from shared import lifecycle
@@ -48,10 +35,10 @@ async def show_timeline(request: Request, lead_id: UUID, limit: Limit = 100, cur
     """What happened to a lead, oldest first, each as a sentence."""
     runtime = _runtime(request)
     pages = Pages(f"timeline {lead_id}", runtime.settings.secret)
-    after = _moment_and_id(pages.read(cursor, runtime.clock.now()))
+    place = _moment_and_id(pages.read(cursor, runtime.clock.now()))
     async with runtime.database.connection() as connection:
         await require_lead(connection, lead_id)
-        items = await read_timeline(connection, lead_id, after, limit + 1)
+        items = await read_timeline(connection, lead_id, place, limit + 1)
     last = items[limit - 1] if len(items) > limit else None
     follows = pages.after([last.at.isoformat(), str(last.event_id)]) if last else None
     return Timeline(items=items[:limit], next=follows)
@@ -77,28 +64,7 @@ async def show_funnel(
     """
     if first and last and first > last:
         raise Malformed("`from` is after `to`")
-    return await funnel_of(_runtime(request), by, first=first, last=last, test=test, groups=groups)
-
-
-async def funnel_of(
-    runtime: Runtime[LeadView], by: By, *, first: date | None, last: date | None, test: bool, groups: int
-) -> FunnelAnswer:
-    async with runtime.database.connection() as connection:
-        as_of = await heard_until(runtime, connection)
-        found = await read_funnel(connection, by, first=first, last=last, test=test, groups=groups)
-    behind = (runtime.clock.now() - as_of).total_seconds()
-    return _answer(found, as_of, max(round(behind, 1), 0.0))
-
-
-def _answer(found: Funnel, as_of: datetime, behind: float) -> FunnelAnswer:
-    return FunnelAnswer(
-        as_of=as_of,
-        seconds_behind=behind,
-        stages=[StageCount(**dataclasses.asdict(stage)) for stage in found.stages],
-        groups=[Group(**dataclasses.asdict(group)) for group in found.groups],
-        back=[FlowBack.model_validate({"from": w.frm, "to": w.to, "leads": n, "word": w.word}) for w, n in found.back],
-        left=Left(**{str(stage): leads for stage, leads in found.left.items()}),
-    )
+    return await answer(_runtime(request), Question(by, first, last, test, groups))
 
 
 @reading.get("/leads")
@@ -110,16 +76,11 @@ async def list_leads(
     cursor: str | None = None,
 ) -> LeadPage:
     """Leads by their last stage change, newest first; `q` finds by name, company, address, number or lead id."""
-    return await leads_page(_runtime(request), stage, q, limit, cursor)
-
-
-async def leads_page(
-    runtime: Runtime[LeadView], stage: Stage | None, q: str, limit: int, cursor: str | None
-) -> LeadPage:
+    runtime = _runtime(request)
     pages = Pages(f"leads {stage or ''} {q}", runtime.settings.secret)
-    after = _moment_and_id(pages.read(cursor, runtime.clock.now()))
+    place = _moment_and_id(pages.read(cursor, runtime.clock.now()))
     async with runtime.database.connection() as connection:
-        rows = await read_leads(connection, stage=stage, q=q, after=after, limit=limit + 1)
+        rows = await after(connection, Wanted(stage or "", q), place, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     follows = pages.after([last["moved_at"].isoformat(), str(last["lead_id"])]) if last else None
     return LeadPage(items=[LeadItem.model_validate(dict(row)) for row in rows[:limit]], next=follows)

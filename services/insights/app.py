@@ -16,20 +16,15 @@ from shared.events.stage import StageChanged
 from shared.pages import static_files, templates
 from shared.service import Runtime, Service
 
+DEEDS = (ActivityRecorded, nurture.Opened, nurture.Clicked)
+NAMING = (handover.Offered, handover.Accepted, handover.Returned, handover.Expired)
 WRITTEN_DOWN = (
-    ActivityRecorded,
     nurture.Enrolled,
     nurture.Sent,
     nurture.Deferred,
-    nurture.Opened,
-    nurture.Clicked,
     nurture.Bounced,
     nurture.Unsubscribed,
     nurture.Exited,
-    handover.Offered,
-    handover.Accepted,
-    handover.Returned,
-    handover.Expired,
     handover.Contacted,
     handover.OpportunityOpened,
     handover.Won,
@@ -61,6 +56,8 @@ service: Service[LeadView] = Service(
         CardChanged: handlers.keep_card,
         StageChanged: handlers.follow_stage,
         ScoreChanged: handlers.keep_score,
+        **dict.fromkeys(DEEDS, handlers.note_deed),
+        **dict.fromkeys(NAMING, handlers.name_rep),
         **dict.fromkeys(WRITTEN_DOWN, handlers.write_down),
         ErasureDone: handlers.note_erasure,
         DayCounted: handlers.count_day,

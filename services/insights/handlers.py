@@ -7,27 +7,32 @@ from typing import cast
 
 import msgspec
 
-from services.insights.domain.funnel import Origin
 from services.insights.domain.lead import Entry, LeadView, MarketDay, Move
-from services.insights.domain.note import card_note, fields_of, kept, person_of
-from shared.events.capture import CardChanged, DayCounted
+from services.insights.domain.note import Grading, card_note, fields_of, kept, person_of
+from services.insights.domain.tally import Origin
+from shared.events import handover
+from shared.events.capture import ActivityRecorded, CardChanged, DayCounted
 from shared.events.envelope import Envelope, Event
+from shared.events.nurture import Clicked, Opened
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
 from shared.lifecycle import Stage
 
+Deed = ActivityRecorded | Opened | Clicked
+Named = handover.Offered | handover.Accepted | handover.Expired | handover.Returned
+
 
 def keep_card(lead: Lead[LeadView], event: Envelope[CardChanged], now: datetime) -> None:
     view, card, first = lead.state, event.data, event.data.first_touch
-    noted = card_note(view.person, view.fields, view.consent, card, first=view.created_at is None)
-    view.person, view.fields = person_of(card), fields_of(card)
-    view.consent = {purpose: consent.granted for purpose, consent in card.consent.items()}
+    note = card_note(view.person, view.noted, card, first=view.created_at is None)
+    view.person = person_of(card)
+    view.noted = msgspec.structs.replace(view.noted, fields=fields_of(card), consent=card.consent)
     view.origin = Origin(view.origin.site or event.attributes.site, first.source, first.channel, first.campaign)
     view.medium = first.medium
     view.created_at = card.created_at or view.created_at or event.time
-    _enter(lead, event, cast("dict[str, object]", msgspec.to_builtins(noted)))
+    _enter(lead, event, cast("dict[str, object]", msgspec.to_builtins(note)))
 
 
 def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datetime) -> None:
@@ -47,7 +52,10 @@ def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datet
 
 
 def keep_score(lead: Lead[LeadView], event: Envelope[ScoreChanged], now: datetime) -> None:
-    _score(lead.state, event.data.score, event.data.temperature, event)
+    view, data = lead.state, event.data
+    _score(view, data.score, data.temperature, event)
+    grading = Grading(data.score, data.fit, data.engagement, data.grade, data.rules_version)
+    view.noted = msgspec.structs.replace(view.noted, grading=grading)
     write_down(lead, event, now)
 
 
@@ -56,6 +64,19 @@ def _score(view: LeadView, score: float, temperature: str, event: Envelope[Event
     recorded = event.attributes.recordedtime
     if view.scored_at is None or recorded >= view.scored_at:
         view.score, view.temperature, view.scored_at = score, temperature, recorded
+
+
+def note_deed(lead: Lead[LeadView], event: Envelope[Deed], now: datetime) -> None:
+    """Something the person did."""
+    view = lead.state
+    view.seen_at = max(view.seen_at or event.time, event.time)
+    write_down(lead, event, now)
+
+
+def name_rep(lead: Lead[LeadView], event: Envelope[Named], now: datetime) -> None:
+    """Sales named who has the lead; nobody, once an offer has run out or the lead was given back."""
+    lead.state.rep = "" if isinstance(event.data, (handover.Expired, handover.Returned)) else event.data.rep
+    write_down(lead, event, now)
 
 
 def write_down(lead: Lead[LeadView], event: Envelope[Event], now: datetime) -> None:

@@ -9,9 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.insights.domain.funnel import Back, Cycle, Origin, Progress, Tally, Visit, tallies
-from services.insights.domain.lead import LeadView, Person
+import msgspec
+
+from services.insights.domain.lead import LeadView
+from services.insights.domain.note import Noted
+from services.insights.domain.person import Person
+from services.insights.domain.progress import Back, Cycle, Progress, Visit
 from services.insights.domain.search import words_of
+from services.insights.domain.tally import Origin, Tally, tallies
 from shared.events.topics import lane_of
 from shared.leads import Lead
 from shared.lifecycle import Stage
@@ -42,7 +47,10 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Lead[LeadView]], object]], ...] = (
     ("company", "text", lambda lead: lead.state.person.company),
     ("email", "text", lambda lead: lead.state.person.email),
     ("phone", "text", lambda lead: lead.state.person.phone),
-    ("noted", "jsonb", lambda lead: {"fields": lead.state.fields, "consent": lead.state.consent}),
+    ("role", "text", lambda lead: lead.state.person.role),
+    ("noted", "jsonb", lambda lead: msgspec.to_builtins(lead.state.noted)),
+    ("rep", "text", lambda lead: lead.state.rep),
+    ("seen_at", "timestamptz", lambda lead: lead.state.seen_at),
     ("words", "text", lambda lead: words_of(lead.state.person)),
     ("created_at", "timestamptz", lambda lead: lead.state.created_at),
     ("updated_at", "timestamptz", lambda lead: lead.state.updated_at),
@@ -106,15 +114,20 @@ class LeadViews:
         return removed
 
 
+def person_in(row: asyncpg.Record) -> Person:
+    return Person(row["name"], row["company"], row["email"], row["phone"], row["role"])
+
+
 def _view(row: asyncpg.Record) -> LeadView:
     return LeadView(
         known=True,
-        person=Person(row["name"], row["company"], row["email"], row["phone"]),
+        person=person_in(row),
         origin=Origin(row["site"], row["source"], row["channel"], row["campaign"]),
         medium=row["medium"],
         test=row["test"],
-        fields=row["noted"]["fields"],
-        consent=row["noted"]["consent"],
+        noted=msgspec.convert(row["noted"], Noted),
+        rep=row["rep"],
+        seen_at=row["seen_at"],
         stage=Stage(row["stage"]) if row["stage"] else None,
         progress=Progress(row["cycle"], {}, Stage(row["last_on_line"]) if row["last_on_line"] else None),
         score=row["score"],

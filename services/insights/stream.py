@@ -11,8 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.insights.domain.person import who
-from services.insights.domain.sentences import reason
+from services.insights.domain.words import reason
+from services.insights.repository import person_in
 from shared import metrics
 from shared.database import is_transient
 from shared.errors import Unavailable
@@ -32,7 +32,7 @@ SHOWN_ALREADY = 30
 PER_LOOK = 200
 
 _COLUMNS = """f.pos, f.lead_id, f.from_stage, f.to_stage, f.reason, f.value, f.currency, f.at,
-    l.name, l.company, l.email, l.phone, l.test"""
+    l.name, l.company, l.email, l.phone, l.role, l.test"""
 _LIVE = "insights.flow f JOIN insights.lead l USING (lead_id) WHERE NOT f.history"
 
 
@@ -62,7 +62,7 @@ def _change(row: asyncpg.Record) -> Change:
         pos=row["pos"],
         at=row["at"],
         lead_id=row["lead_id"],
-        who=who(row["lead_id"], row["name"], row["company"], row["email"], row["phone"]),
+        who=person_in(row).called(row["lead_id"]),
         frm=row["from_stage"] or None,
         to=row["to_stage"],
         reason=reason(row["reason"], row["value"], row["currency"]),

@@ -77,8 +77,9 @@ class Life:
     def card(self, **changes: Any) -> Stored:
         self.version += 1
         touch = Touch(channel=self.channel, source=self.source, campaign=self.campaign, at=self.at)
-        given = {"name": self.name, "contact_points": [ContactPoint("email", self.email)] if self.email else []}
-        return self.say(CardChanged(version=self.version, first_touch=touch, **{**given, **changes}))
+        points = [ContactPoint("email", self.email)] if self.email else []
+        given: dict[str, Any] = {"name": self.name, "contact_points": points, "first_touch": touch}
+        return self.say(CardChanged(version=self.version, **(given | changes)))
 
     def erased(self, erasure_id: str = "erasure") -> Stored:
         self.version += 1

@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from services.insights.domain.funnel import Origin, Progress, Tally
+from services.insights.domain.note import Noted
+from services.insights.domain.person import Person
+from services.insights.domain.progress import Progress
+from services.insights.domain.tally import Origin, Tally
 from shared.lifecycle import Stage
-
-
-@dataclass(frozen=True)
-class Person:
-    """What the card says of who it is."""
-
-    name: str = ""
-    company: str = ""
-    email: str = ""
-    phone: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,8 @@ class MarketDay:
 class LeadView:
     """`known` tells a lead from what only has the shape of one, as the site whose days are counted.
 
-    `entries`, `moves` and `days` are new since it was loaded; `counted` is what it stood for in the sums then.
+    `rep` is the id of the rep whom sales named last; `seen_at` when the person last did something. `entries`, `moves`
+    and `days` are new since it was loaded; `counted` is what it stood for in the sums then.
     """
 
     known: bool = False
@@ -75,13 +69,14 @@ class LeadView:
     origin: Origin = field(default_factory=Origin)
     medium: str = ""
     test: bool = False
-    fields: list[str] = field(default_factory=list[str])
-    consent: dict[str, bool] = field(default_factory=dict[str, bool])
+    noted: Noted = field(default_factory=Noted)
     stage: Stage | None = None
     progress: Progress = field(default_factory=Progress)
     score: float | None = None
     temperature: str = ""
     scored_at: datetime | None = None
+    rep: str = ""
+    seen_at: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     moved_at: datetime | None = None

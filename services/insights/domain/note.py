@@ -1,17 +1,36 @@
-"""What the timeline keeps of an event: its codes and figures, and of a card only what has become known or changed."""
+"""What is kept of an event: its codes and figures, and of a card only what has become known or changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import cast
 
 import msgspec
 
-from services.insights.domain.lead import Person
-from shared.events.capture import CardChanged
+from services.insights.domain.person import Person
+from shared.events.capture import CardChanged, Consent
 from shared.events.envelope import Event
 
-_USUAL: dict[type[Event], dict[str, object]] = {}
+_ROLES = ("role", "job_title")
+
+
+class Grading(msgspec.Struct, frozen=True):
+    """The last score that came with its parts; they add up to it."""
+
+    score: float
+    fit: float
+    engagement: float
+    grade: str
+    rules_version: int
+
+
+class Noted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a lead besides: the names of the card's fields, the consents, the last grading."""
+
+    fields: list[str] = []
+    consent: dict[str, Consent] = {}
+    grading: Grading | None = None
 
 
 class CardNote(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,22 +51,20 @@ def kept(event: Event) -> dict[str, object]:
     return {name: value for name, value in said.items() if name not in usual or usual[name] != value}
 
 
+@cache
 def _usual(event: type[Event]) -> Mapping[str, object]:
-    usual = _USUAL.get(event)
-    if usual is None:
-        usual = {
-            field.encode_name: msgspec.to_builtins(
-                field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-            )
-            for field in msgspec.structs.fields(event)
-            if field.default is not msgspec.NODEFAULT or field.default_factory is not msgspec.NODEFAULT
-        }
-        _USUAL[event] = usual
+    usual: dict[str, object] = {}
+    for field in msgspec.structs.fields(event):
+        if field.default is not msgspec.NODEFAULT:
+            usual[field.encode_name] = msgspec.to_builtins(field.default)
+        elif field.default_factory is not msgspec.NODEFAULT:
+            usual[field.encode_name] = msgspec.to_builtins(field.default_factory())
     return usual
 
 
 def person_of(card: CardChanged) -> Person:
-    return Person(card.name, card.company, card.reach("email"), card.reach("phone"))
+    role = next((card.answers[name] for name in _ROLES if card.answers.get(name)), "")
+    return Person(card.name, card.company, card.reach("email"), card.reach("phone"), role)
 
 
 def fields_of(card: CardChanged) -> list[str]:
@@ -58,20 +75,26 @@ def fields_of(card: CardChanged) -> list[str]:
     return [*own, *(f"answers.{name}" for name, value in sorted(card.answers.items()) if value)]
 
 
-def card_note(
-    before: Person, fields: list[str], consent: Mapping[str, bool], card: CardChanged, *, first: bool
-) -> CardNote:
-    """What a card says that was not known before, when `fields` and `consent` were."""
+def card_note(before: Person, noted: Noted, card: CardChanged, *, first: bool) -> CardNote:
+    """What a card says that was not known before, when the person was `before`."""
     after, now = person_of(card), fields_of(card)
-    given = {purpose: consented.granted for purpose, consented in card.consent.items()}
-    new = {purpose: granted for purpose, granted in given.items() if consent.get(purpose) != granted}
-    own = [name for name in ("name", "company", "email", "phone") if name in fields and name in now]
     return CardNote(
         first=first,
-        known=[name for name in now if name not in fields],
-        changed=[name for name in own if getattr(before, name) != getattr(after, name)],
-        gone=[name for name in fields if name not in now],
-        said_yes=[purpose for purpose, granted in new.items() if granted],
+        known=[name for name in now if name not in noted.fields],
+        changed=[name for name in _in_both(noted.fields, now) if getattr(before, name) != getattr(after, name)],
+        gone=[name for name in noted.fields if name not in now],
+        said_yes=_newly(True, noted.consent, card.consent),
         # Not having said yes at first is no refusal.
-        said_no=[purpose for purpose, granted in new.items() if not granted and purpose in consent],
+        said_no=[purpose for purpose in _newly(False, noted.consent, card.consent) if purpose in noted.consent],
     )
+
+
+def _in_both(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    return [name for name in ("name", "company", "email", "phone") if name in before and name in now]
+
+
+def _newly(granted: bool, before: Mapping[str, Consent], now: Mapping[str, Consent]) -> list[str]:
+    def same(purpose: str) -> bool:
+        return purpose in before and before[purpose].granted == granted
+
+    return [purpose for purpose, consent in now.items() if consent.granted == granted and not same(purpose)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from services.insights.domain.lead import Person
+from services.insights.domain.person import Person
 
 LONGEST_WORD = 60
 MOST_WORDS = 8

@@ -2,4 +2,4 @@ from alembic import context
 
 from shared.migrations import run
 
-run(context, "insights")
+run(context, "insights")  # pyright: ignore[reportArgumentType] - a module that acts as the context

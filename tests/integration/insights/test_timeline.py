@@ -36,7 +36,7 @@ async def test_a_timeline_tells_in_plain_words_what_happened_oldest_first(
     answer = (await api.get(f"/v1/leads/{life.lead_id}/timeline")).raise_for_status().json()
     assert answer["next"] is None
     assert [item["summary"] for item in answer["items"]] == [
-        "Left name and e-mail address",
+        "Left a name and an e-mail address",
         "Came in as a new lead: showed interest for the first time",
         "Asked for a demo: pricing page",
         "Was confirmed: left an address that works",

@@ -17,9 +17,8 @@ TABLES = [
         test boolean NOT NULL, stage text NOT NULL, cycle integer NOT NULL, last_on_line text NOT NULL,
         score double precision, temperature text NOT NULL, scored_at timestamptz,
         name text NOT NULL, company text NOT NULL, email text NOT NULL, phone text NOT NULL,
-        -- Which fields of the card are known, and the consents: what the next card is told apart by.
-        noted jsonb NOT NULL, words tsvector NOT NULL,
-        created_at timestamptz, updated_at timestamptz, moved_at timestamptz
+        role text NOT NULL, noted jsonb NOT NULL, words tsvector NOT NULL, rep text NOT NULL,
+        seen_at timestamptz, created_at timestamptz, updated_at timestamptz, moved_at timestamptz
     ) WITH (fillfactor = 80)""",
     # Only a stage change moves a lead in the lists; all else leaves the indexes alone.
     "CREATE INDEX lead_newest ON insights.lead (moved_at DESC, lead_id DESC) WHERE stage <> ''",
