@@ -30,5 +30,5 @@ service: Service[Scored] = Service(
     timers={verdict.COOL: handlers.cooled, verdict.HOLD: handlers.hold_ended},
     routers=(api.router,),
     tasks=(rescoring.rescore,),
-    web=lambda _runtime: {"body_bytes": {"/v1/rules": 1_000_000}},
+    web=lambda _runtime: {"body_bytes": {"/v1/rules": 256_000}},
 )

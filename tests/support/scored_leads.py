@@ -14,8 +14,8 @@ import httpx
 from services.scoring.app import service
 from shared.clock import Clock, uuid7
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased, ContactPoint
-from shared.events.codec import Stored, encode_attributes, encode_body
-from shared.events.envelope import Attributes, Event
+from shared.events.codec import Stored, decode, encode_attributes, encode_body
+from shared.events.envelope import Attributes, Envelope, Event
 from shared.events.stage import StageChanged
 from shared.events.topics import LANES, Topic
 from shared.service import Runtime
@@ -127,6 +127,43 @@ async def fire(runtime: Runtime[Any]) -> int:
     """Fire what is due, everything recorded so far having been heard."""
     runtime.progress.marks.update(dict.fromkeys(range(LANES), runtime.clock.now()))
     return await runtime.timers.fire()
+
+
+async def said(runtime: Runtime[Any], lead_id: UUID) -> list[Envelope[Event]]:
+    """What scoring has said of a lead, in order."""
+    async with runtime.database.connection() as connection:
+        rows = await connection.fetch("SELECT * FROM bus.scoring_log WHERE lead_id = $1 ORDER BY pos", lead_id)
+    return [
+        decode(
+            Stored(
+                place=("scoring", row["lane"], row["pos"]),
+                **{name: row[name] for name in ("event_id", "topic", "lead_id", "seq", "type", "attributes", "body")},
+            )
+        )
+        for row in rows
+    ]
+
+
+async def stages_said(runtime: Runtime[Any], lead_id: UUID) -> list[tuple[str, str]]:
+    """The stages that scoring moved a lead to, each with its reason."""
+    return [(e.data.to, e.data.reason) for e in await said(runtime, lead_id) if isinstance(e.data, StageChanged)]
+
+
+async def fetch(runtime: Runtime[Any], query: str, *values: object) -> list[Any]:
+    async with runtime.database.connection() as connection:
+        return list(await connection.fetch(query, *values))
+
+
+async def net_entries(runtime: Runtime[Any], lead_id: UUID) -> list[tuple[str, int, str, datetime, int]]:
+    """The entries that count: kind, cycle, rule, when and tenths."""
+    rows = await fetch(
+        runtime,
+        """SELECT kind, cycle, rule, at, tenths FROM scoring.entry e WHERE lead_id = $1 AND retracts IS NULL
+           AND NOT EXISTS (SELECT 1 FROM scoring.entry b WHERE b.lead_id = e.lead_id AND b.retracts = e.id)
+           ORDER BY at, rule, tenths""",
+        lead_id,
+    )
+    return [tuple(row) for row in rows]
 
 
 def client(runtime: Runtime[Any]) -> httpx.AsyncClient:

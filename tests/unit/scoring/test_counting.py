@@ -103,7 +103,7 @@ NAMES = ["demo_requested", "pricing_viewed", "page_viewed", "product_viewed", "u
 acts = st.lists(st.tuples(st.sampled_from([*NAMES, "purchase", "flagged"]), st.integers(0, 60)), max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(acts, st.lists(st.integers(0, 60), max_size=2), st.data())
 def test_any_order_and_repetition_of_facts_comes_to_the_same_entries_and_the_same_score(
     acts: Sequence[tuple[str, int]], cycles: Sequence[int], data: st.DataObject
@@ -214,7 +214,7 @@ def test_new_rules_count_from_when_they_came_into_force_and_the_past_stays_as_it
     assert book.score(50) == book.memory.figures(book.rules, day(50)).score
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(acts, acts, st.data())
 def test_after_new_rules_the_facts_still_come_to_the_same_in_any_order(
     acts: Sequence[tuple[str, int]], more: Sequence[tuple[str, int]], data: st.DataObject
