@@ -6,7 +6,6 @@ Message-ID, as two mails of one offer do less harm than none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, cast
@@ -15,11 +14,11 @@ import structlog
 
 from services.handover import offers
 from services.handover.domain.lead import SalesLead
+from services.handover.repository import SalesLeads
 from services.handover.settings import HandoverSettings
 from services.handover.wake import keep_looking
 from services.handover.writing import Letters
 from shared import metrics
-from shared.clock import uuid7
 from shared.database import is_transient
 from shared.mail import Mailer, MailRefused, MailUncertain, compose
 from shared.trace import traced
@@ -27,9 +26,6 @@ from shared.trace import traced
 if TYPE_CHECKING:
     import asyncpg
 
-    from services.handover.domain.lead import Offer
-    from shared.database import Connection
-    from shared.leads import Lead
     from shared.service import Runtime
 
 CLAIMED_AT_ONCE = 5
@@ -39,24 +35,6 @@ LONGEST_PAUSE = timedelta(minutes=5)
 IDLE_SECONDS = 0.5
 
 logger = structlog.get_logger("mailer")
-
-
-async def write(connection: Connection, told: Sequence[tuple[Lead[SalesLead], Offer]]) -> None:
-    """Write the mails of new offers in the transaction that makes the offers."""
-    if not told:
-        return
-    await connection.execute(
-        """INSERT INTO handover.mail (mail_id, lead_id, offer_id, rep_id, trace, due_at, created_at)
-            SELECT mail_id, lead_id, offer_id, rep_id, trace, at, at
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[])
-                AS row(mail_id, lead_id, offer_id, rep_id, trace, at)""",
-        [uuid7() for _ in told],
-        [lead.lead_id for lead, _ in told],
-        [offer.offer_id for _, offer in told],
-        [offer.rep_id for _, offer in told],
-        [lead.cause.trace for lead, _ in told],
-        [offer.offered_at for _, offer in told],
-    )
 
 
 class OfferMailer:
@@ -155,8 +133,6 @@ class OfferMailer:
 
 
 async def run(runtime: Runtime[SalesLead]) -> None:
-    from services.handover.repository import SalesLeads
-
     mailer = Mailer(runtime.settings.smtp_url, runtime.settings.data_dir / "mail")
     told = cast("SalesLeads", runtime.leads.repository).wake.mailer
     try:

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.handover import feed, mailer
+from services.handover import feed
 from services.handover.domain.lead import Card, Decision, Facts, Offer, OfferState, SalesLead, rank
 from services.handover.wake import Wake
+from shared.clock import uuid7
 from shared.leads import Lead
 
 if TYPE_CHECKING:
@@ -153,7 +154,25 @@ async def _save_offers(connection: Connection, leads: Sequence[Lead[SalesLead]])
                 note = coalesce(excluded.note, o.note)""",
         *zip(*rows, strict=True),
     )
-    await mailer.write(connection, [(lead, offer) for lead, offer in offers if offer.tell])
+    await _write_mails(connection, [(lead, offer) for lead, offer in offers if offer.tell])
+
+
+async def _write_mails(connection: Connection, told: Sequence[tuple[Lead[SalesLead], Offer]]) -> None:
+    """A new offer and the mail that tells of it are there together or not at all."""
+    if not told:
+        return
+    await connection.execute(
+        """INSERT INTO handover.mail (mail_id, lead_id, offer_id, rep_id, trace, due_at, created_at)
+            SELECT mail_id, lead_id, offer_id, rep_id, trace, at, at
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[])
+                AS row(mail_id, lead_id, offer_id, rep_id, trace, at)""",
+        [uuid7() for _ in told],
+        [lead.lead_id for lead, _ in told],
+        [offer.offer_id for _, offer in told],
+        [offer.rep_id for _, offer in told],
+        [lead.cause.trace for lead, _ in told],
+        [offer.offered_at for _, offer in told],
+    )
 
 
 def _state(row: asyncpg.Record) -> SalesLead:

@@ -23,9 +23,10 @@ class Wake:
 
     def look(self, leads: Sequence[Lead[SalesLead]]) -> None:
         for lead in leads:
-            if lead.standing.stage is Stage.sql and not lead.state.waits_for:
+            state = lead.state
+            if lead.standing.stage is Stage.sql and state.listed and not (state.waits_for or lead.standing.test):
                 self.desk.set()
-            if any(offer.tell for offer in lead.state.offers.values()):
+            if any(offer.tell for offer in state.offers.values()):
                 self.mailer.set()
 
 

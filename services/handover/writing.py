@@ -34,7 +34,7 @@ class Letters:
             company=self._company,
             rep=_rep(row["rep_name"]),
             now=now,
-            offer=_offer(row, row["name"] or "", now),
+            offer=_offer(row, now, whole=True),
             phone=row["phone"] or None,
             deadline=row["due_at"],
             link=self.links.offer(row["offer_id"]),
@@ -47,13 +47,12 @@ class Letters:
         """The page as the offer stands. A person's contact data are on it only while the lead is this rep's."""
         state = page_state(row)
         path = self.links.offer_path(row["offer_id"])
-        name = row["name"] or ""
         return self._pages.get_template("offer.html").render(
             state=state,
             company=self._company,
             rep=_rep(row["rep_name"]),
             now=now,
-            offer=None if state == "over" else _offer(row, name if state == "accepted" else words.cut(name), now),
+            offer=None if state == "over" else _offer(row, now, whole=state == "accepted"),
             deadline=row["due_at"] if state == "open" else None,
             reasons=_REASONS,
             values=values or {},
@@ -101,7 +100,7 @@ class Letters:
     def _next(self, row: asyncpg.Record, now: datetime) -> dict[str, object]:
         holds = page_state(row) == "accepted"
         path = self.links.offer_path(row["offer_id"])
-        shown = _offer(row, row["name"] if holds else words.cut(row["name"] or ""), now)
+        shown = _offer(row, now, whole=holds)
         return {
             **shown,
             "lead_id": str(row["lead_id"]),
@@ -116,7 +115,7 @@ class Letters:
 
     def _other(self, row: asyncpg.Record, now: datetime) -> dict[str, object]:
         holds = page_state(row) == "accepted"
-        shown = _offer(row, row["name"] if holds else words.cut(row["name"] or ""), now)
+        shown = _offer(row, now, whole=holds)
         return {
             **{key: shown[key] for key in ("who", "organization", "why", "temperature")},
             "due": None if holds else row["due_at"],
@@ -134,17 +133,19 @@ def page_state(row: asyncpg.Record) -> str:
     return "returned" if row["state"] == "returned" else "over"
 
 
-def _offer(row: Any, name: str, now: datetime) -> dict[str, object]:
+def _offer(row: Any, now: datetime, *, whole: bool) -> dict[str, object]:
+    """What an offer says of the lead: all of it, or what may be seen before somebody accepts."""
     state = offers.known(row)
-    company = row["company"] or ""
+    name, company = row["name"] or "", row["company"] or ""
+    note = row["returned_note"] if whole else None
     return {
-        "who": words.who(name, words.title(row["answers"] or {}), company),
+        "who": words.who(name if whole else words.cut(name), words.title(row["answers"] or {}), company),
         "organization": company,
         "stage": row["stage"],
         "temperature": row["temperature"],
         "score": row["score"],
         "wants": words.wants(state, row["product"]),
-        "why": words.why_now(state, row["returned_because"], row["returned_note"], now),
+        "why": words.why_now(state, row["returned_because"], note, now),
         "why_you": words.why_you(row["why"]),
     }
 

@@ -186,6 +186,9 @@ class SalesLead:
             self._bought(at, reason)
         elif stage in AT_SALES:
             self.listed = True
+        elif stage is Stage.merged:
+            # Joined to another record for now: all stays as it is, should the two be parted again.
+            self.listed = False
         else:
             self._left_sales(at)
 

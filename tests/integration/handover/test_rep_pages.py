@@ -186,3 +186,18 @@ async def test_the_pages_files_are_served(browser: httpx.AsyncClient, link: str)
     assert files
     for file in files:
         assert (await browser.get(file)).status_code == 200, file
+
+
+async def test_what_the_rep_before_noted_is_shown_to_the_next_once_they_accept(
+    runtime: Runtime[Any], browser: httpx.AsyncClient, api: httpx.AsyncClient, lead: Told, link: str
+) -> None:
+    await browser.post(f"{link}/return", data={"reason": "bad_timing", "note": "Call Mara Lindqvist in May."})
+    await add_rep(api, "Ben")
+    lead.stage = "returned"
+    await hear(runtime, lead.moved("sql", "hold_ended", seq=6, score=40.0, temperature="warm"))
+    await offer_all(runtime)
+    link = await link_of(runtime, lead)
+    page = await browser.get(link)
+    assert "Returned before: the time is wrong for them" in page.text
+    assert "in May" not in page.text
+    assert "Call Mara Lindqvist in May." in (await browser.post(f"{link}/accept")).text
