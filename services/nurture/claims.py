@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.database import Connection
 
 # A row whose parts cannot be compared permits nothing: `coalesce` settles it against sending.
-_MAY_BE_WRITTEN_TO = """(p.fingerprint <> '' AND coalesce((p.consents -> t.purpose ->> 'granted')::boolean, false)
+MAY_BE_WRITTEN_TO = """(p.fingerprint <> '' AND coalesce((p.consents -> t.purpose ->> 'granted')::boolean, false)
     AND NOT EXISTS (SELECT FROM nurture.suppression x WHERE x.fingerprint = p.fingerprint AND x.purpose = t.purpose
         AND x.since >= coalesce((p.consents -> t.purpose ->> 'at')::timestamptz, '-infinity')))"""
 
@@ -37,12 +37,12 @@ _DUE = """nurture.touch t
 _CLAIM = f"""UPDATE nurture.touch c SET state = 'claimed', claimed_until = clock_timestamp() + $4, at = $3,
         attempts = c.attempts + 1, fingerprint = d.fingerprint, reason = ''
     FROM (SELECT t.touch_id, p.email, p.fingerprint, p.name, p.language, s.test
-        FROM {_DUE} AND e.ended_at IS NULL AND {_MAY_BE_WRITTEN_TO}
+        FROM {_DUE} AND e.ended_at IS NULL AND {MAY_BE_WRITTEN_TO}
         ORDER BY t.due_at LIMIT $5 FOR UPDATE OF t, p SKIP LOCKED) d
     WHERE c.touch_id = d.touch_id
     RETURNING c.*, false AS lapsed, d.email, d.name, d.language, d.test"""
 
-_REFUSED = f"""SELECT DISTINCT t.lead_id FROM {_DUE} AND NOT {_MAY_BE_WRITTEN_TO} LIMIT $4"""
+_REFUSED = f"""SELECT DISTINCT t.lead_id FROM {_DUE} AND NOT {MAY_BE_WRITTEN_TO} LIMIT $4"""
 
 
 @dataclass(frozen=True, slots=True)

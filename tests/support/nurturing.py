@@ -184,7 +184,7 @@ class Nurture:
     async def until(self, query: str) -> None:
         """Wait until the query answers true."""
         async with asyncio.timeout(20):
-            while not await self.value(query):  # noqa: ASYNC110 - nobody tells us when a row changes
+            while not await self.value(query):
                 await asyncio.sleep(0.01)
 
     async def execute(self, statement: str, *arguments: object) -> None:

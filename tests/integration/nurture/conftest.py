@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -19,8 +20,11 @@ from tests.support.smtp import Inbox, inbox
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
 
 
+TABLES = ("person", "enrolment", "touch", "suppression", "standing", "timer", "held", "undecodable", "reading")
+
+
 @pytest.fixture(scope="session")
-async def nurture_template(fresh_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> str:
+async def nurture_database(fresh_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> str:
     dsn = fresh_database()
     await migrate("nurture", dsn)
     made = nurture(dsn, SetClock(MORNING), tmp_path_factory.mktemp("nurture"))
@@ -31,8 +35,12 @@ async def nurture_template(fresh_database: Databases, tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def nurture_dsn(fresh_database: Databases, nurture_template: str) -> str:
-    return fresh_database(template=nurture_template)
+async def nurture_dsn(nurture_database: str) -> str:
+    """Empty tables: emptied rather than made anew, which takes a hundred times as long."""
+    connection = await asyncpg.connect(nurture_database)
+    await connection.execute("; ".join(["DELETE FROM bus.nurture_log", *(f"DELETE FROM nurture.{t}" for t in TABLES)]))
+    await connection.close()
+    return nurture_database
 
 
 @pytest.fixture

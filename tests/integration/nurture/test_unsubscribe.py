@@ -265,7 +265,7 @@ class Race:
         self.answered[lead.email] = time.monotonic()
 
     async def _send(self, sender: Mailing) -> None:
-        while await sender.send_next() or len(self.answered) % self.at_once:  # noqa: ASYNC110
+        while await sender.send_next() or len(self.answered) % self.at_once:
             await asyncio.sleep(self.chance.uniform(0, 0.004))
 
     async def _outcomes(self, leads: list[Told]) -> Counter[str]:
