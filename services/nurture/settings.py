@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.headerregistry import Address
-from email.utils import parseaddr
+import re
+from email.utils import getaddresses, parseaddr
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +12,13 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.settings import Settings
 
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
 
 def _sender(value: str) -> str:
-    try:
-        if not Address(addr_spec=parseaddr(value)[1]).domain or not value.isprintable():
-            raise ValueError
-    except (ValueError, IndexError):
-        raise ValueError("must look like Leadline <hello@example.com>") from None
+    addresses = getaddresses([value])
+    if len(addresses) != 1 or not _ADDRESS.fullmatch(addresses[0][1]) or not value.isprintable():
+        raise ValueError("must look like Leadline <hello@example.com>")
     return value
 
 

@@ -18,7 +18,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 class Inbox:
     """`messages` in the order of their receipt. The next answers of the server to a recipient or to a whole message
     can be set; `drop_after_data` breaks that many connections instead of sending the receipt. While `hold` is there and
-    not set, messages wait for their receipt. `arrivals` has the moment (monotonic) at which each message was whole.
+    not set, messages wait for their receipt; with `hold_recipients` recipients wait for theirs. `waiting` counts
+    messages without one. `arrivals` has the moment (monotonic) at which each message was whole.
     `slow` are the most seconds that the server thinks about a recipient.
     """
 
@@ -30,6 +31,8 @@ class Inbox:
     to_messages: list[str] = field(default_factory=list)
     drop_after_data: int = 0
     hold: asyncio.Event | None = None
+    hold_recipients: asyncio.Event | None = None
+    waiting: int = 0
     slow: float = 0.0
     arrivals: list[float] = field(default_factory=list)
     _open: list[SMTP] = field(default_factory=list)
@@ -39,6 +42,8 @@ class Inbox:
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         await asyncio.sleep(self._chance.uniform(0, self.slow))
+        if self.hold_recipients is not None:
+            await self.hold_recipients.wait()
         if self.to_recipients:
             return self.to_recipients.pop(0)
         envelope.rcpt_tos.append(address)
@@ -46,8 +51,10 @@ class Inbox:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         arrived = time.monotonic()
+        self.waiting += 1
         if self.hold is not None:
             await self.hold.wait()
+        self.waiting -= 1
         if self.to_messages:
             return self.to_messages.pop(0)
         self.arrivals.append(arrived)
