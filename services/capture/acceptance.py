@@ -53,12 +53,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ask:
-    """A submission, and the key under which it may be repeated."""
+    """A submission, and the key under which it may be repeated.
+
+    `facts`, when given, are recorded in place of the submission's own activity.
+    """
 
     submission: Submission
     key: Key | None = None
     body_hash: bytes = b""
     trace: str = ""
+    facts: Sequence[Visit] | None = None
 
 
 Verdict = Answer | InFlight | KeyReused
@@ -191,7 +195,8 @@ def _decide(lead: Lead[Record], ask: Ask, visits: Sequence[Visit], now: datetime
         ),
         now,
     )
-    record_submission(lead, submission, visits, now)
+    own = [Visit(submission.submission_id, submission.activity, submission.touch)] if ask.facts is None else ask.facts
+    record_submission(lead, submission, [*visits, *own] if visits else own, now)
     return Answer(submission.submission_id, "new" if created else "known", lead.lead_id)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from services.capture.domain.channel import CLICK_IDS, channel
 from services.capture.domain.cleaning import slug, token
-from services.capture.domain.web_address import host_of
+from services.capture.domain.web_address import web_address
 from services.capture.room import Room, room_of
 from shared.clock import uuid7
 
@@ -78,9 +78,9 @@ def _source(request: Request) -> dict[str, str]:
     medium, source = token(asked.get("utm_medium", "")), token(asked.get("utm_source", ""))
     clicks = {f"click_ids.{name}": asked[name][:200] for name in CLICK_IDS if name in asked}
     ids = [name.removeprefix("click_ids.") for name in clicks]
-    own_host = host_of(str(request.url))
+    own_host = web_address(str(request.url)).host
     return {
-        "channel": channel(slug(medium), slug(source), host_of(referrer), ids, own_host),
+        "channel": channel(slug(medium), slug(source), web_address(referrer).host, ids, own_host),
         "medium": medium,
         "source": source,
         "campaign": token(asked.get("utm_campaign", "")),

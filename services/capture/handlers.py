@@ -27,10 +27,10 @@ from shared.lifecycle import Reason, Stage
 UNCONFIRMED = "unconfirmed"
 
 
-def record_submission(lead: Lead[Record], submission: Submission, visits: Sequence[Visit], now: datetime) -> None:
-    """A submission of this lead, which it may be the first of: card, activity, and the stages that follow.
+def record_submission(lead: Lead[Record], submission: Submission, facts: Sequence[Visit], now: datetime) -> None:
+    """A submission of this lead, which it may be the first of: card, activities, and the stages that follow.
 
-    `visits` are what the same visitor did before, unknown until now.
+    `facts` are its own activity and whatever came to light with it, such as what the same visitor did before.
     """
     standing, old = lead.standing, lead.state.card
     born = standing.stage is None
@@ -38,59 +38,67 @@ def record_submission(lead: Lead[Record], submission: Submission, visits: Sequen
     if born:
         standing.test, standing.product = submission.test, submission.product
     card = cards.begin(submission, now) if old is None else cards.amend(old, submission, now)
-    _keep_card(lead, cards.came_first(card, [visit.touch for visit in visits]))
+    card = cards.came_first(card, [fact.touch for fact in facts])
+    _keep_card(lead, card)
     lead.state.proofs += _proofs(submission, now)
     if born:
-        first = Reason.purchase if submission.activity.type == "purchase" else Reason.first_interest
-        lead.move(Stage.captured, first)
-    own = Visit(submission.submission_id, submission.activity, submission.touch)
-    for visit in (*visits, own):
-        record_activity(lead, visit, submission.policy)
+        bought = submission.activity.type == "purchase"
+        lead.move(Stage.captured, Reason.purchase if bought else Reason.first_interest)
+    _record(lead, card, facts, submission.policy)
 
 
-def record_activity(lead: Lead[Record], visit: Visit, policy: str) -> None:
-    """Something a known lead did. While the lead is capture's own, it may prove it real, or not to be a lead."""
-    card, activity, touch = lead.state.card, visit.activity, visit.touch
-    assert card is not None
-    if activity.text:
-        lead.state.notes.append(Note(visit.activity_id, activity.at, activity.text))
-    lead.say(
-        ActivityRecorded(
-            activity=activity.type,
-            activity_id=str(visit.activity_id),
-            asset=activity.asset,
-            path=activity.path,
-            conversion_point=activity.conversion_point,
-            channel=touch.channel,
-            medium=touch.medium,
-            source=touch.source,
-            campaign=touch.campaign,
-            text_length=len(activity.text),
-            duration_seconds=activity.duration_seconds,
-            outcome=activity.outcome,
-            reason=activity.reason,
-            value=activity.value,
-            currency=activity.currency,
-            contact_valid=contact_valid(card),
-            judge=activity.judge,
-        ),
-        time=activity.at,
+def record_activity(lead: Lead[Record], fact: Visit, policy: str) -> None:
+    """Something a known lead did."""
+    assert lead.state.card is not None
+    _record(lead, lead.state.card, [fact], policy)
+
+
+def _record(lead: Lead[Record], card: CardChanged, facts: Sequence[Visit], policy: str) -> None:
+    valid = contact_valid(card)
+    for fact in facts:
+        if fact.activity.text:
+            lead.state.notes.append(Note(fact.activity_id, fact.activity.at, fact.activity.text))
+        lead.say(_told(fact, valid), time=fact.activity.at)
+    if lead.standing.stage is Stage.captured:
+        _advance(lead, [fact.activity for fact in facts], policy, valid)
+
+
+def _told(fact: Visit, valid: bool) -> ActivityRecorded:
+    activity, touch = fact.activity, fact.touch
+    return ActivityRecorded(
+        activity=activity.type,
+        activity_id=str(fact.activity_id),
+        asset=activity.asset,
+        path=activity.path,
+        conversion_point=activity.conversion_point,
+        channel=touch.channel,
+        medium=touch.medium,
+        source=touch.source,
+        campaign=touch.campaign,
+        text_length=len(activity.text),
+        duration_seconds=activity.duration_seconds,
+        outcome=activity.outcome,
+        reason=activity.reason,
+        value=activity.value,
+        currency=activity.currency,
+        contact_valid=valid,
+        judge=activity.judge,
     )
-    _advance(lead, card, activity, policy)
 
 
-def _advance(lead: Lead[Record], card: CardChanged, activity: Activity, policy: str) -> None:
-    if lead.standing.stage is not Stage.captured:
-        return
-    if activity.type == "flagged":
-        lead.move(Stage.disqualified, why_disqualified(activity.reason))
-    elif activity.type == "purchase":
-        lead.move(Stage.registered, Reason.purchase, value=activity.value, currency=activity.currency)
-    elif reason := proof(policy, card):
-        wish = asked_for(activity.type) if contact_valid(card) else ""
-        lead.move(Stage.registered, reason, rule=policy, asked_for=wish)
+def _advance(lead: Lead[Record], activities: Sequence[Activity], policy: str, valid: bool) -> None:
+    """A lead of capture's own may be proven real by what it did, or not to be a lead."""
+    by_type = {activity.type: activity for activity in reversed(activities)}
+    if flagged := by_type.get("flagged"):
+        lead.move(Stage.disqualified, why_disqualified(flagged.reason))
+    elif bought := by_type.get("purchase"):
+        lead.move(Stage.registered, Reason.purchase, time=bought.at, value=bought.value, currency=bought.currency)
+    elif reason := proof(policy, valid):
+        # Sales is called to nobody who cannot be reached.
+        wishes = [wish for activity in activities if valid and (wish := asked_for(activity.type))]
+        lead.move(Stage.registered, reason, rule=policy, asked_for=wishes[0] if wishes else "")
     elif UNCONFIRMED not in lead.timers and not lead.cause.history:
-        lead.timers[UNCONFIRMED] = activity.at + UNCONFIRMED_AFTER
+        lead.timers[UNCONFIRMED] = lead.cause.time + UNCONFIRMED_AFTER
     if lead.standing.stage is not Stage.captured:
         lead.timers.pop(UNCONFIRMED, None)
 

@@ -58,7 +58,9 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._more = asyncio.Event()
         self._by_key: dict[Key, _Waiting] = {}
+        self._writing: Sequence[_Waiting] = ()
         self._progress = 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     async def take(self, ask: Ask) -> Answer:
         """The answer to a submission, once it is durable.
@@ -97,14 +99,35 @@ class Intake:
             del self._by_key[waiting.ask.key]
 
     def _look(self, waiting: _Waiting) -> None:
-        """Has it waited too long? While others are being stored its turn will come; else the database is away."""
+        """Has it waited too long? Nothing was stored for a while: ask the database whether it is there at all."""
         loop = asyncio.get_running_loop()
-        last = max(waiting.since, self._progress)
-        due = min(last + self._settings.stalled_seconds, waiting.since + self._settings.deadline_seconds)
-        if loop.time() >= due:
+        latest = waiting.since + self._settings.deadline_seconds
+        if loop.time() >= latest:
             _settle(waiting.answer, Unavailable("this could not be stored in time"))
-        else:
-            waiting.alarm = loop.call_at(due, self._look, waiting)
+            return
+        due = max(waiting.since, self._progress) + self._settings.stalled_seconds
+        if loop.time() >= due:
+            if self._asking is None or self._asking.done():
+                self._asking = loop.create_task(self._ask_database())
+            due = loop.time() + self._settings.stalled_seconds
+        waiting.alarm = loop.call_at(min(due, latest), self._look, waiting)
+
+    async def _ask_database(self) -> None:
+        """A database that answers is slow, so that waiting is right; one that does not is away."""
+        question = asyncio.get_running_loop().create_task(self._question())
+        # Not a timeout: that would wait until the connection is given back, which a dead server draws out.
+        done, _ = await asyncio.wait({question}, timeout=self._settings.stalled_seconds)
+        if done and question.exception() is None:
+            self._progress = asyncio.get_running_loop().time()
+            return
+        logger.warning("database_away", waiting=len(self._queue))
+        for waiting in (*self._writing, *self._queue):
+            _settle(waiting.answer, Unavailable("the database does not answer"))
+        question.cancel()
+
+    async def _question(self) -> None:
+        async with self._leads.database.connection() as connection:
+            await connection.execute("SELECT 1")
 
     async def write(self) -> None:
         """Commit what is there, over and over; nothing waits for company."""
@@ -114,7 +137,9 @@ class Intake:
             if not batch:
                 self._more.clear()
                 continue
+            self._writing = batch
             await self._write(batch)
+            self._writing = ()
 
     def _next(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

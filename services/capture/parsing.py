@@ -13,11 +13,12 @@ from uuid import UUID
 
 import msgspec
 
-from services.capture.domain import cleaning, web_address
+from services.capture.domain import cleaning
 from services.capture.domain.activity import ACTIVITY_TYPES
 from services.capture.domain.channel import CLICK_IDS, channel
 from services.capture.domain.contact import NotAContactPoint, normal_email, normal_phone
 from services.capture.domain.submission import Activity, Permission, Submission
+from services.capture.domain.web_address import web_address
 from shared.clock import EPOCH
 from shared.errors import Malformed
 from shared.events.capture import Touch
@@ -249,7 +250,7 @@ def _activity(
         type=_type(body.type, f"{at}/type", context, wrong),
         at=_moment(body.at, f"{at}/at", context, wrong),
         asset=cleaning.token(body.asset),
-        path=web_address.path_of(body.url),
+        path=web_address(body.url).path,
         conversion_point=cleaning.token(body.conversion_point),
         value=value,
         currency=currency,
@@ -304,20 +305,21 @@ def _places(value: Decimal) -> int:
 
 
 def _touch(body: SourceBody, activity: Activity) -> Touch:
-    clicks = {name: cleaning.token(click)[:200] for name, click in body.click_ids.items() if name in CLICK_IDS}
-    asked = web_address.parameters_of(body.url)
-    clicks |= {n: cleaning.one_line(v)[:200] for n, v in asked.items() if n in CLICK_IDS and n not in clicks}
+    page, referrer = web_address(body.url), web_address(body.referrer)
+    asked = page.parameters
+    clicks = {
+        n: cleaning.one_line(click)[:200] for n, click in (*asked.items(), *body.click_ids.items()) if n in CLICK_IDS
+    }
     medium = cleaning.token(body.medium or asked.get("utm_medium", ""))
     source = cleaning.token(body.source or asked.get("utm_source", ""))
-    referrer = web_address.host_of(body.referrer)
     return Touch(
         channel=cleaning.slug(body.channel)
-        or channel(cleaning.slug(medium), cleaning.slug(source), referrer, clicks, web_address.host_of(body.url)),
+        or channel(cleaning.slug(medium), cleaning.slug(source), referrer.host, clicks, page.host),
         medium=medium,
-        source=source or referrer,
+        source=source or referrer.host,
         campaign=cleaning.token(body.campaign or asked.get("utm_campaign", "")),
-        url=web_address.place_of(body.url),
-        referrer=web_address.place_of(body.referrer),
+        url=page.place,
+        referrer=referrer.place,
         click_ids=clicks,
         conversion_point=activity.conversion_point,
         at=activity.at,

@@ -17,9 +17,9 @@ class CaptureSettings(Settings):
     phone_region: str = Field("", pattern=r"^([A-Z]{2})?$")
     # Activity types of one's own beside the built-in ones, separated by commas.
     activity_types: str = Field("", pattern=r"^[a-z0-9_, ]*$")
-    # A request that waits this long while nothing at all is being committed is told that the database is away.
-    stalled_seconds: float = Field(1.0, gt=0)
-    # And this long in any case.
+    # When nothing has been stored for this long, the database is asked whether it is there, and has as long to answer.
+    stalled_seconds: float = Field(0.4, gt=0)
+    # No request waits longer than this.
     deadline_seconds: float = Field(5.0, gt=0)
     # Requests that may wait for their commit; more are turned away at once.
     most_waiting: int = Field(2000, ge=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LONGEST_TOKEN = 100
 """Characters of a campaign, an asset, a conversion point: words that reports group by."""
@@ -19,12 +20,17 @@ _SOMEBODY = re.compile(r"@|%40|(?:\d[ ./-]?){9,}", re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
-    """`" Anna\\n Ek\\0 "` gives `"Anna Ek"`."""
+    """`" Anna\n Ek\0 "` gives `"Anna Ek"`."""
+    # Nearly everything that comes is clean already, and looking is ten times as fast as cleaning.
+    if text.isprintable() and "  " not in text:
+        return text.strip()
     return " ".join(text.translate(_ONE_LINE).split())
 
 
 def lines(text: str) -> str:
-    """A text of several lines: line breaks as `\\n`, other control characters blank, nothing round it."""
+    """A text of several lines: line breaks as `\n`, other control characters blank, nothing round it."""
+    if text.isprintable():
+        return text.strip()
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_LINES).strip()
 
 
@@ -33,6 +39,12 @@ def token(text: str) -> str:
 
     `"Spring sale <b>"` gives `"Spring sale b"`.
     """
+    return _token(text) if text else ""
+
+
+# The same campaigns and assets come with every visitor.
+@lru_cache(4096)
+def _token(text: str) -> str:
     if _SOMEBODY.search(text):
         return ""
     return " ".join(_NOT_IN_TOKEN.sub(" ", text.translate(_ONE_LINE)).split())[:LONGEST_TOKEN].rstrip()
@@ -40,4 +52,9 @@ def token(text: str) -> str:
 
 def slug(text: str) -> str:
     """A code word: `"Paid Search"` gives `"paid_search"`."""
+    return _slug(text) if text else ""
+
+
+@lru_cache(4096)
+def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", token(text).lower()).strip("_")

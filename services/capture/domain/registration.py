@@ -33,11 +33,11 @@ def contact_valid(card: CardChanged) -> bool:
     )
 
 
-def proof(policy: str, card: CardChanged) -> Reason | None:
-    """Why the lead counts as real; None while it does not."""
+def proof(policy: str, valid: bool) -> Reason | None:
+    """Why the lead counts as real; None while it does not. `valid` is the answer of `contact_valid`."""
     if policy == "none":
         return Reason.no_registration_needed
-    return Reason.contact_valid if contact_valid(card) else None
+    return Reason.contact_valid if valid else None
 
 
 def asked_for(activity: str) -> str:

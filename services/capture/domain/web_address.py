@@ -2,57 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from services.capture.domain.cleaning import one_line, token
 
 ALLOWED_PARAMETERS = frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term"})
 LONGEST = 500
+_MOST_PARAMETERS = 100
+# Landing pages come again and again; the same address is taken apart once.
+_REMEMBERED = 1024
 
 
-def path_of(address: str) -> str:
-    """Path and allowed parameters: `https://a.example/x?utm_source=n&mail=q` gives `/x?utm_source=n`."""
-    parts = _parts(address)
-    return (_path(parts) + _query(parts))[:LONGEST] if parts else ""
+class WebAddress(NamedTuple):
+    """`https://www.a.example/x?utm_source=n&mail=q` has the path `/x?utm_source=n`, the place
+    `https://www.a.example/x?utm_source=n`, the host `a.example`, and the parameters as they were."""
+
+    path: str = ""
+    place: str = ""
+    host: str = ""
+    parameters: Mapping[str, str] = {}
 
 
-def place_of(address: str) -> str:
-    """As `path_of`, with the host before it: `https://a.example/x?utm_source=n`."""
-    parts = _parts(address)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        return path_of(address)
-    return f"{parts.scheme}://{_host(parts)}{_path(parts)}{_query(parts)}"[:LONGEST]
+_NONE = WebAddress()
 
 
-def host_of(address: str) -> str:
-    """The host in lower case without `www.`, empty when there is none."""
-    parts = _parts(address)
-    return (parts.hostname or "").removeprefix("www.") if parts else ""
+def web_address(text: str) -> WebAddress:
+    """All parts are empty for what is no address."""
+    return _read(text) if text else _NONE
 
 
-def parameters_of(address: str) -> dict[str, str]:
-    """The query's parameters, the last of each name."""
-    parts = _parts(address)
-    if parts is None:
-        return {}
+@lru_cache(_REMEMBERED)
+def _read(text: str) -> WebAddress:
     try:
-        return dict(parse_qsl(parts.query, max_num_fields=100))
+        parts = urlsplit(one_line(text))
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        return {}
+        return _NONE
+    pairs = _pairs(parts)
+    path = (_path(parts) + _query(pairs))[:LONGEST]
+    place = path
+    if parts.scheme in ("http", "https") and host:
+        place = f"{parts.scheme}://{host}{f':{port}' if port else ''}{path}"[:LONGEST]
+    return WebAddress(path, place, host.removeprefix("www."), dict(pairs))
 
 
-def _parts(address: str) -> SplitResult | None:
+def _pairs(parts: SplitResult) -> list[tuple[str, str]]:
     try:
-        parts = urlsplit(one_line(address))
-        _ = parts.hostname, parts.port
+        return parse_qsl(parts.query, max_num_fields=_MOST_PARAMETERS) if parts.query else []
     except ValueError:
-        return None
-    return parts
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    return f"{host}:{parts.port}" if parts.port else host
+        return []
 
 
 def _path(parts: SplitResult) -> str:
@@ -63,10 +64,6 @@ def _path(parts: SplitResult) -> str:
     return quote("/".join(steps), safe="/%:+|~-._")
 
 
-def _query(parts: SplitResult) -> str:
-    try:
-        pairs = parse_qsl(parts.query, max_num_fields=100)
-    except ValueError:
-        return ""
+def _query(pairs: list[tuple[str, str]]) -> str:
     kept = [(name, token(value)) for name, value in pairs if name in ALLOWED_PARAMETERS]
     return "?" + urlencode(kept) if kept else ""

@@ -42,6 +42,13 @@ async def test_what_a_visitor_did_is_kept_and_stitched_on_at_its_own_time(captur
     assert await capture.value("SELECT count(*) FROM capture.visit") == 0
 
 
+async def test_a_wish_is_told_with_the_stage_whatever_the_visitor_did_before(capture: Capturing) -> None:
+    await send(capture, viewed("v1"), viewed("v1", "/pricing"))
+    lead_id = await capture.submit(email="mara@norrvik.example", visitor_id="v1", activity={"type": "demo_requested"})
+    registered = (await capture.said(lead_id, Topic.STAGE))[-1].data
+    assert (registered.to, registered.asked_for) == ("registered", "demo_requested")
+
+
 async def test_what_a_known_visitor_does_next_is_the_leads_own(capture: Capturing) -> None:
     lead_id = await capture.submit(email="mara@norrvik.example", visitor_id="v1")
     await send(capture, viewed("v1"), {"visitor_id": "v1", "type": "pricing_viewed"}, viewed("v2"))
