@@ -43,8 +43,8 @@ def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datet
         Stage(move.from_) if move.from_ else None, view.stage, move.reason, move.cycle, event.time, product
     )
     view.moves.append(
-        Move(event.seq, move.cycle, move.from_ or "", move.to, move.reason, move.value, move.currency, event.time,
-             event.history)
+        Move(event.id, event.seq, move.cycle, move.from_ or "", move.to, move.reason, move.value, move.currency,
+             event.time, event.history)
     )  # fmt: skip
     if move.score is not None:
         _score(view, move.score, move.temperature, event)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.insights.domain.lead import LeadView
+from services.insights.domain.lead import LeadView, Move
 from services.insights.domain.note import Noted
 from services.insights.domain.person import Person
 from services.insights.domain.progress import Back, Cycle, Progress, Visit
@@ -231,7 +231,7 @@ async def _add(connection: Connection, leads: Iterable[tuple[UUID, Counter[Tally
 
 
 async def _save_moves(connection: Connection, leads: Sequence[Lead[LeadView]]) -> None:
-    moves = [(lead.lead_id, move) for lead in leads for move in lead.state.moves]
+    moves = _in_order(leads)
     if not moves:
         return
     await connection.execute("SELECT pg_advisory_xact_lock($1)", FLOW_LOCK)
@@ -252,6 +252,18 @@ async def _save_moves(connection: Connection, leads: Sequence[Lead[LeadView]]) -
             ON CONFLICT (lead_id, seq) DO NOTHING""",
         *zip(*rows, strict=True),
     )
+
+
+def _in_order(leads: Sequence[Lead[LeadView]]) -> list[tuple[UUID, Move]]:
+    """As they were recorded, those of one lead as they are numbered, however the clocks of two services differ."""
+    placed: list[tuple[UUID, UUID, Move]] = []
+    for lead in leads:
+        place = UUID(int=0)
+        for move in lead.state.moves:
+            place = max(place, move.event_id)
+            placed.append((place, lead.lead_id, move))
+    placed.sort(key=lambda one: one[0])
+    return [(lead_id, move) for _, lead_id, move in placed]
 
 
 async def _save_days(connection: Connection, leads: Sequence[Lead[LeadView]]) -> None:

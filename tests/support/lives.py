@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -22,6 +24,7 @@ from shared.events.stage import StageChanged
 from shared.events.topics import COUNTED, Topic
 from shared.lifecycle import BIRTHS, EDGES, Stage, move, owner, reasons_for
 from shared.service import Runtime
+from shared.web import server
 
 KEY = "the-operators-key"
 _places = count(1)
@@ -145,6 +148,20 @@ def client(runtime: Runtime[Any], **headers: str) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=runtime.app(("api",)), client=("127.0.0.1", 4711))
     headers = headers or {"Authorization": f"Bearer {KEY}"}
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8005", headers=headers)
+
+
+@asynccontextmanager
+async def served(runtime: Runtime[Any]) -> AsyncGenerator[str]:
+    """Its API and console on a port of their own, as the address to reach them at."""
+    web = server(runtime.app(("api",)), "127.0.0.1", 0)
+    serving = asyncio.create_task(web.serve())
+    while not web.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        web.should_exit = True
+        await serving
 
 
 async def hear(runtime: Runtime[Any], told: Sequence[Stored]) -> None:

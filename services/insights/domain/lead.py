@@ -31,6 +31,7 @@ class Entry:
 class Move:
     """One stage change."""
 
+    event_id: UUID
     seq: int
     cycle: int
     frm: str

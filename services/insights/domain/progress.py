@@ -85,7 +85,7 @@ class Progress:
             return
         last, self.last_on_line = self.last_on_line, to
         if last is not None and DEPTH[to] < DEPTH[last]:
-            _count(entered.back, Back(last, to, _word(frm, to, reason)), at)
+            _count(entered.back, Back(last, to, way_word(frm, to, reason)), at)
 
     def date(self, zone: tzinfo) -> None:
         """Give every moment that has none yet its day."""
@@ -105,7 +105,8 @@ def _date(visits: dict[K, Visit], zone: tzinfo) -> None:
             visits[key] = replace(visit, day=visit.at.astimezone(zone).date())
 
 
-def _word(frm: Stage | None, to: Stage, reason: str) -> str:
+def way_word(frm: Stage | None, to: Stage, reason: str) -> str:
+    """How a lead went back that came to `to` from `frm`: `cooled`, `expired`, `returned`."""
     if frm is None:
         return "went back"
     return _ROUND_ABOUT.get(frm) or _STRAIGHT.get((frm, to, reason), "went back")

@@ -13,6 +13,8 @@ _WORD = re.compile(r"[^\W_]+")
 _PHONE = re.compile(r"\+?[\d\s()/.-]{4,}")
 # Country codes have one to three digits, and people leave them out.
 _COUNTRY_DIGITS = range(4)
+# Letters that are not written as a letter with a sign, and yet typed without it.
+_PLAIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 
 
 def words_of(person: Person) -> str:
@@ -33,6 +35,6 @@ def query_of(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", text.casefold()).translate(_PLAIN)
     bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return [word[:LONGEST_WORD] for word in _WORD.findall(bare)]

@@ -15,9 +15,7 @@ from services.insights.domain.words import (
     minutes,
     moment,
     points,
-    reason,
     reason_words,
-    small,
     with_article,
     words,
     worth,
@@ -149,7 +147,7 @@ def _stage(move: StageChanged) -> str:
     became = _BECAME.get(move.to, f"Came to {move.to}")
     if move.reason == Reason.new_cycle:
         became = f"Began cycle {move.cycle}"
-    said = f"{became}: {small(reason(move.reason, move.value, move.currency))}"
+    said = f"{became}: {reason_words(move.reason, move.value, move.currency)}"
     return said if move.score is None else f"{said}. Score {whole(move.score)}"
 
 

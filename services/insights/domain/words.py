@@ -67,13 +67,13 @@ REASONS: Mapping[str, str] = {
 
 def reason(code: str, value: str = "", currency: str = "") -> str:
     """Why a lead moved, as a sentence of its own: `Asked for a demo`, `Bought for € 18,400`."""
-    money_is_told = code in (Reason.purchase, Reason.won)
-    return capital(reason_words(code) + (worth(value, currency, " for ") if money_is_told else ""))
+    return capital(reason_words(code, value, currency))
 
 
-def reason_words(code: str) -> str:
-    """For the end of a sentence: `has no budget`."""
-    return REASONS.get(code, code.replace("_", " "))
+def reason_words(code: str, value: str = "", currency: str = "") -> str:
+    """The same for the end of a sentence: `asked for a demo`."""
+    said = REASONS.get(code, code.replace("_", " "))
+    return said + worth(value, currency, " for ") if code in (Reason.purchase, Reason.won) else said
 
 
 def words(code: str) -> str:

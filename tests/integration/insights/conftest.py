@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -20,7 +21,7 @@ MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-async def insights_template(fresh_database: Databases) -> str:
+async def migrated_dsn(fresh_database: Databases) -> str:
     dsn = fresh_database()
     await migrate("insights", dsn)
     runtime = insights(dsn)
@@ -31,8 +32,18 @@ async def insights_template(fresh_database: Databases) -> str:
 
 
 @pytest.fixture
-def insights_dsn(fresh_database: Databases, insights_template: str) -> str:
-    return fresh_database(template=insights_template)
+async def insights_dsn(migrated_dsn: str) -> str:
+    """An empty database: emptying one takes a tenth of the time that making one takes."""
+    connection = await asyncpg.connect(migrated_dsn)
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'insights'")
+        kept = {"alembic_version", "born", "heard"}
+        tables = [f"insights.{row['tablename']}" for row in rows if row["tablename"] not in kept]
+        await connection.execute(f"TRUNCATE bus.insights_log, {', '.join(tables)}")
+        await connection.execute("UPDATE insights.heard SET until = 'epoch'")
+    finally:
+        await connection.close()
+    return migrated_dsn
 
 
 @pytest.fixture
