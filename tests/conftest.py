@@ -62,3 +62,15 @@ def chromium_path() -> Path:
 def shared_data() -> Path:
     """The folder with real lead files; tests that want them are skipped where it is not there."""
     return find_shared_data()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With two workers, what shares a server stays together: one Kafka, one installation, one database a file."""
+    for item in items:
+        if item.get_closest_marker("kafka") is not None:
+            group = "kafka"
+        elif "rows" in item.path.parts or "browser" in item.path.parts:
+            group = "installation"
+        else:
+            group = item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
