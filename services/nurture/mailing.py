@@ -39,7 +39,8 @@ LEASE = timedelta(seconds=2 * SEND_SECONDS)
 # What became of a mail is written down however often the database has to be asked, as long as the claim holds.
 SETTLE_SECONDS = 50.0
 IDLE_SECONDS = (0.05, 0.5)
-TIDY_SECONDS = 1.0
+# When idle, and when busy: what may be sent goes before what may not.
+TIDY_SECONDS = (1.0, 30.0)
 LONGEST_REST_SECONDS = 30.0
 # A process that is told to stop lets the mail in its hands finish, within the time it is given to stop.
 STOP_SECONDS = 4.0
@@ -78,7 +79,7 @@ class Mailing:
                 sent = False
                 try:
                     sent = await self.send_next()
-                    if monotonic() - tidied > TIDY_SECONDS:
+                    if monotonic() - tidied > TIDY_SECONDS[sent]:
                         await self.tidy()
                         tidied = monotonic()
                 except Exception as error:
