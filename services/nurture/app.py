@@ -12,6 +12,7 @@ from services.nurture.repository import Repository
 from services.nurture.settings import NurtureSettings
 from shared.events import nurture as said
 from shared.events.capture import ActivityRecorded, CardChanged
+from shared.events.handover import Offered
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.mail import Mailer
@@ -49,6 +50,7 @@ service: Service[Nurtured] = Service(
         StageChanged: handlers.follow_stage,
         ScoreChanged: handlers.know_score,
         ActivityRecorded: handlers.start_after_import,
+        Offered: handlers.make_way_for_sales,
     },
     publishes=(said.Enrolled, said.Sent, said.Deferred, said.Bounced, said.Unsubscribed, said.Exited),
     repository=Repository,

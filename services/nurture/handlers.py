@@ -10,6 +10,7 @@ from services.nurture.domain.person import Consent, Person, Suppression, by_purp
 from services.nurture.journey_files import JOURNEYS
 from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.envelope import Envelope
+from shared.events.handover import Offered
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
@@ -41,6 +42,19 @@ def follow_stage(lead: Lead[Nurtured], event: Envelope[StageChanged], now: datet
         for journey in JOURNEYS.values():
             if journey.takes(change.from_, change.to, change.asked_for):
                 courses.enter(lead, journey, now)
+    courses.set_timer(lead)
+
+
+def make_way_for_sales(lead: Lead[Nurtured], event: Envelope[Offered], now: datetime) -> None:
+    """A rep was asked; nothing is mailed from here on, although the stage event may still be on its way.
+
+    An offer from before the lead entered says nothing of the present: the lead has come back since.
+    """
+    for enrolment in lead.state.active():
+        journey = JOURNEYS.get(enrolment.journey)
+        begun = enrolment.entered_at or enrolment.waits_until
+        if journey and Stage.handed_over in journey.exits and begun and event.time > begun:
+            courses.leave(lead, enrolment, Stage.handed_over, now)
     courses.set_timer(lead)
 
 

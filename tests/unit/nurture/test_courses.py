@@ -21,6 +21,7 @@ from services.nurture.repository import Repository
 from shared.clock import SetClock
 from shared.events.capture import ActivityRecorded, CardChanged, Consent, ContactPoint
 from shared.events.envelope import Attributes, Envelope, Event
+from shared.events.handover import Offered
 from shared.events.nurture import Bounced, Deferred, Enrolled, Exited, Sent, Unsubscribed
 from shared.events.stage import StageChanged
 from shared.leads import Cause, Lead, Leads, Standing
@@ -82,6 +83,7 @@ class Course:
             CardChanged: handlers.know_person,
             StageChanged: handlers.follow_stage,
             ActivityRecorded: handlers.start_after_import,
+            Offered: handlers.make_way_for_sales,
         }
         hearing[type(data)](self.lead, envelope, now)
 
@@ -299,6 +301,30 @@ def test_a_consent_taken_back_on_the_card_ends_the_journey() -> None:
     course.card(granted=False)
     assert course.words == ["Enrolled", "Exited"]
     assert course.touch("welcome").reason == "no_consent"
+
+
+def test_an_offer_to_a_rep_ends_the_journey_also_before_the_stage_is_known() -> None:
+    course = Course.begun().registered()
+    course.clock.advance(DAY)
+    course.tell(Offered(offer_id="1", rep="r"))
+    assert course.words == ["Enrolled", "Exited"]
+    assert course.touch("welcome").reason == "handed_over"
+    course.move("sql")
+    course.move("handed_over")
+    assert course.words == ["Enrolled", "Exited"]
+
+
+def test_an_offer_from_before_the_lead_entered_ends_nothing() -> None:
+    course = Course.begun()
+    course.card()
+    for stage in ("captured", "sql", "handed_over", "returned"):
+        course.move(stage)
+    course.clock.advance(DAY)
+    course.move("mql")
+    course.enter_when_examined()
+    course.clock.set(START)
+    course.tell(Offered(offer_id="1", rep="r"))
+    assert course.words == ["Enrolled"]
 
 
 def test_do_not_contact_forbids_the_address() -> None:
