@@ -115,6 +115,6 @@ def in_a_sentence(entry: Entry, tenths: int) -> str:
     on = "" if entry.kind == "fit" else f" on {day.day} {day:%B %Y}"
     given = f"{award.tenths / 10:g} point{'' if abs(award.tenths) == 10 else 's'}"
     if award.half_life is None:
-        return f"{award.reason}{on}: {given}."
+        return f"{entry.reason}{on}: {given}."
     left = "" if tenths == award.tenths else f", {tenths / 10:g} of them left"
-    return f"{award.reason}{on}: {given}{left}; half goes every {in_words(award.half_life)}."
+    return f"{entry.reason}{on}: {given}{left}; half goes every {in_words(award.half_life)}."

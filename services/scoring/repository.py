@@ -131,7 +131,6 @@ def _entry(row: asyncpg.Record) -> Entry:
         at=moment(row["at"]),
         tenths=row["tenths"],
         half_life=None if half_life is None else half_life // _MICROSECOND,
-        reason=row["reason"],
     )
     return Entry(
         id=row["id"],
@@ -140,6 +139,7 @@ def _entry(row: asyncpg.Record) -> Entry:
         rule_version=row["rule_version"],
         since=moment(row["since"]),
         award=award,
+        reason=row["reason"],
         retracts=row["retracts"],
     )
 
@@ -164,7 +164,7 @@ async def _add_entries(connection: Connection, leads: Sequence[Lead[Scored]]) ->
             lead.lead_id, entry.id, entry.kind, entry.cycle, entry.award.rule, entry.rule_version,
             entry.award.event_id, when(entry.award.at), when(entry.since), entry.award.tenths,
             None if entry.award.half_life is None else timedelta(microseconds=entry.award.half_life),
-            entry.award.reason, entry.retracts,
+            entry.reason, entry.retracts,
         )
         for lead in leads
         for entry in lead.state.entries

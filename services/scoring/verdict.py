@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.scoring.domain.moments import moment, when
 from services.scoring.domain.ruleset import RuleSet
-from services.scoring.domain.scored import Mark, Memory, Said, Scored, top_awards
+from services.scoring.domain.scored import Mark, Memory, Said, Scored, strongest
 from services.scoring.domain.stages import (
     BACK_FROM_SALES,
     Asked,
@@ -14,7 +14,6 @@ from services.scoring.domain.stages import (
     Figures,
     Move,
     Situation,
-    falls_at,
     hold_until,
     next_move,
 )
@@ -75,7 +74,7 @@ def move_to(lead: Lead[Scored], move: Move, time: datetime | None = None) -> Non
         rule_version=scored.rules.version,
         score=figures.score / 10,
         temperature=figures.temperature,
-        top_reasons=_top_reasons(memory),
+        top_reasons=_top_reasons(memory, scored.rules),
         asked_for=move.asked_for,
         value=move.value,
         currency=move.currency,
@@ -125,16 +124,16 @@ def _say_score(lead: Lead[Scored], figures: Figures, before: Figures | None) -> 
             cycle=memory.cycle,
             rules_version=scored.rules.version,
             previous_score=None if memory.said is None else said.score / 10,
-            top_reasons=_top_reasons(memory),
+            top_reasons=_top_reasons(memory, scored.rules),
         ),
         time=when(memory.as_of),
     )
     memory.said = Said(figures.score, figures.grade, figures.temperature)
 
 
-def _top_reasons(memory: Memory) -> list[TopReason]:
+def _top_reasons(memory: Memory, rules: RuleSet) -> list[TopReason]:
     awards = [entry.award for entry in memory.fit] + memory.interest.awards
-    return [TopReason(award.rule, tenths / 10, award.reason) for award, tenths in top_awards(awards, memory.as_of)]
+    return [TopReason(rule, tenths / 10, rules.says[rule]) for rule, tenths in strongest(awards, memory.as_of)]
 
 
 def _situation(lead: Lead[Scored], figures: Figures, now: int, telling: bool, new_rules: bool) -> Situation:
@@ -183,16 +182,11 @@ def _mark(lead: Lead[Scored], figures: Figures) -> None:
 
 
 def _set_timers(lead: Lead[Scored]) -> None:
-    scored, memory, stage = lead.state, lead.state.memory, lead.standing.stage
-    at = memory.as_of
-    lines, hold = [memory.cools_at(scored.rules, at)], None
-    if is_ours(lead) and stage is not None:
-        fit = sum(entry.award.tenths for entry in memory.fit)
-        lines.append(falls_at(memory.interest.awards, stage, fit, scored.rules, at))
-        hold = hold_until(stage, memory.stage_at, memory.stage_reason)
-    # A line that lies behind has been acted on already.
-    _set(lead, COOL, min((line for line in lines if line is not None and line > at), default=None))
-    _set(lead, HOLD, hold if hold is not None and hold > at else None)
+    scored, memory = lead.state, lead.state.memory
+    stage = lead.standing.stage if is_ours(lead) else None
+    hold = None if stage is None else hold_until(stage, memory.stage_at, memory.stage_reason)
+    _set(lead, COOL, memory.next_crossing(scored.rules, memory.as_of, stage))
+    _set(lead, HOLD, hold if hold is not None and hold > memory.as_of else None)
 
 
 def _set(lead: Lead[Scored], name: str, at: int | None) -> None:

@@ -20,7 +20,6 @@ class Award:
     at: int
     tenths: int
     half_life: int | None = None
-    reason: str = ""
 
     def worth(self, at: int) -> int:
         """What is left at a moment, in tenths; all of it before the award was given."""
@@ -58,4 +57,15 @@ def reaches(tenths: int, half_life: int, left: int) -> int:
 
 
 def total(awards: Iterable[Award], at: int) -> int:
-    return sum(award.worth(at) for award in awards)
+    """What awards are worth together at a moment: each rounded by itself, as in `worth`."""
+    left = 0
+    for award in awards:
+        half_life, tenths = award.half_life, award.tenths
+        if half_life is None or at <= award.at:
+            left += tenths
+        # Written out, because this is what scoring spends its time on.
+        elif tenths > 0:
+            left += math.floor(tenths * 2.0 ** -((at - award.at) / half_life) + 0.5)
+        else:
+            left -= math.floor(-tenths * 2.0 ** -((at - award.at) / half_life) + 0.5)
+    return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 
 from services.scoring.domain.award import Award, reaches, total
@@ -19,27 +20,26 @@ def level_at(
     at: int,
 ) -> str:
     """The temperature at a moment, given that it was `level` `since` another and nothing was done in between."""
-    only_falls = not any(award.tenths < 0 and award.half_life for award in awards)
+    only_falls = not any(award.tenths < 0 for award in awards)
     for heat in colder(heats, level):
         # What only falls is looked at once; what goes up and down may have been below in between.
-        left = left_at(awards, heat, at if only_falls else since, earned_at, intent_at)
+        if only_falls:
+            left = None if holds(awards, heat, earned_at, intent_at, at) else at
+        else:
+            left = left_at(awards, heat, since, earned_at, intent_at)
         if left is None or left > at:
             return heat.level
         since = max(since, left)
     return COLD
 
 
-def cools_at(
-    awards: Sequence[Award],
-    level: str,
-    since: int,
-    earned_at: int | None,
-    intent_at: int | None,
-    heats: Mapping[str, Heat],
-) -> int | None:
-    """The first moment from `since` on at which the temperature `level` is left; None when it stays."""
-    heat = heats.get(level)
-    return None if heat is None else left_at(awards, heat, since, earned_at, intent_at)
+def holds(awards: Sequence[Award], heat: Heat, earned_at: int | None, intent_at: int | None, at: int) -> bool:
+    """Whether intent or points keep this temperature at a moment."""
+    if intent_at is not None and heat.intent_within is not None and at < intent_at + heat.intent_within:
+        return True
+    if heat.quiet_after is not None and earned_at is not None and at >= earned_at + heat.quiet_after:
+        return False
+    return total(awards, at) >= heat.leave
 
 
 def colder(heats: Mapping[str, Heat], level: str) -> list[Heat]:
@@ -52,14 +52,39 @@ def left_at(
     awards: Sequence[Award], heat: Heat, since: int, earned_at: int | None, intent_at: int | None
 ) -> int | None:
     """The first moment from `since` on at which nothing holds this temperature any more."""
-    start = since
-    if intent_at is not None and heat.intent_within is not None:
-        start = max(start, intent_at + heat.intent_within)
-    faded = first_below(awards, heat.leave, start)
+    line = line_of(heat, since, intent_at)
+    quiet = quiet_at(heat, since, earned_at, intent_at)
+    return earliest(first_below(awards, *line), quiet)
+
+
+def line_of(heat: Heat, since: int, intent_at: int | None) -> tuple[int, int]:
+    """The level below which a temperature is left, and the moment from which on that counts: intent goes before."""
+    if intent_at is None or heat.intent_within is None:
+        return heat.leave, since
+    return heat.leave, max(since, intent_at + heat.intent_within)
+
+
+def quiet_at(heat: Heat, since: int, earned_at: int | None, intent_at: int | None) -> int | None:
+    """The moment from `since` on at which nothing has been earned for too long."""
     if heat.quiet_after is None or earned_at is None:
-        return faded
-    quiet = max(start, earned_at + heat.quiet_after)
-    return quiet if faded is None else min(faded, quiet)
+        return None
+    return max(line_of(heat, since, intent_at)[1], earned_at + heat.quiet_after)
+
+
+def earliest(*moments: int | None) -> int | None:
+    return min((at for at in moments if at is not None), default=None)
+
+
+def first_crossing(awards: Sequence[Award], lines: Sequence[tuple[int, int]]) -> int | None:
+    """The first moment at which the awards come to less than one of these levels, each from its moment on."""
+    found: list[int | None] = []
+    highest: int | None = None
+    for level, start in sorted(lines, key=lambda line: (line[1], -line[0])):
+        # What lies lower and counts from later on is not crossed before the higher one.
+        if highest is None or level > highest:
+            highest = level
+            found.append(first_below(awards, level, start))
+    return earliest(*found)
 
 
 def first_below(awards: Sequence[Award], level: int, start: int) -> int | None:
@@ -81,14 +106,25 @@ def _bisected(fading: Sequence[Award], level: int, start: int) -> int | None:
     """The sum only falls, so the moment is between now and the last award's end."""
     if level <= 0:
         return None
-    above, below = start, max(award.worthless_at or start for award in fading)
+    above, below = start, _surely_below(fading, level, start)
+    parts = [(award.tenths, award.at, award.half_life or 1) for award in fading]
+    floor = math.floor
     while below - above > 1:
         middle = (above + below) // 2
-        if total(fading, middle) < level:
+        # As `total`, which this loop would call fifty times.
+        if sum([floor(t * 2.0 ** -((middle - a) / h) + 0.5) if middle > a else t for t, a, h in parts]) < level:
             below = middle
         else:
             above = middle
     return below
+
+
+def _surely_below(fading: Sequence[Award], level: int, start: int) -> int:
+    """A moment not long after the sum has fallen below a level that it is not below at the start."""
+    span = max(award.half_life or 1 for award in fading)
+    while total(fading, start + span) >= level:
+        span *= 2
+    return start + span
 
 
 def _stepped(fading: Sequence[Award], level: int, start: int) -> int | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.scoring.domain.award import Award
 from services.scoring.domain.conditions import Known
 from services.scoring.domain.engagement import Fact, fold, in_order, still_needed, take
+from services.scoring.domain.engagement import why as reason_of
 from services.scoring.domain.fit import fit_of, grade_of
 from services.scoring.domain.ledger import Entry, NewId, corrected, taken_back
 from services.scoring.domain.ruleset import RuleSet
@@ -42,7 +43,7 @@ def _count_next(scored: Scored, fact: Fact, new_id: NewId) -> None:
     memory.last = fact.key
     _keep(memory, fact, rules)
     for award in take(memory.interest, fact, rules):
-        _add(scored, Entry(new_id(), "engagement", memory.cycle, rules.version, award.at, award))
+        _add(scored, _engagement_entry(award, memory.cycle, rules, new_id))
     memory.interest.awards = still_needed(memory.interest.awards, rules, fact.at)
 
 
@@ -53,12 +54,13 @@ def recount(scored: Scored, new_id: NewId, since: int | None, why: str) -> None:
     by_cycle: dict[int, list[Fact]] = {memory.cycle: []}
     for fact in facts:
         by_cycle.setdefault(memory.cycle_of(fact), []).append(fact)
-    wanted: dict[int, list[Award]] = {}
+    wanted: list[Entry] = []
     for cycle, own in by_cycle.items():
-        interest, wanted[cycle] = fold(own, rules)
+        interest, awards = fold(own, rules)
+        wanted += [_engagement_entry(award, cycle, rules, new_id) for award in awards]
         if cycle == memory.cycle:
             memory.interest = interest
-    for entry in corrected(scored.past.entries, wanted, rules.version, new_id, since, why):
+    for entry in corrected(scored.past.entries, wanted, new_id, since, why):
         _add(scored, entry)
     memory.last = facts[-1].key if facts else None
     memory.asked, memory.bought, memory.flagged = None, None, None
@@ -76,12 +78,11 @@ def weigh(scored: Scored, known: Known, event_id: UUID, at: int, new_id: NewId, 
             kept.append(entry)
             del given[entry.award.rule]
         else:
-            _add(scored, taken_back(_fit_entry(entry), new_id, at, why))
-    reasons = {rule.code: rule.says for rule in rules.fit}
+            _add(scored, taken_back(_fit_entry(entry, why), new_id, at, why))
     for code, tenths in given.items():
-        new = FitEntry(new_id(), rules.version, at, Award(code, event_id, at, tenths, None, reasons[code]))
+        new = FitEntry(new_id(), rules.version, at, Award(code, event_id, at, tenths))
         kept.append(new)
-        _add(scored, _fit_entry(new))
+        _add(scored, _fit_entry(new, rules.says[code]))
     memory.fit = kept
     memory.grade = grade_of(known, sum(entry.award.tenths for entry in kept), rules)
 
@@ -123,8 +124,12 @@ def _keep(memory: Memory, fact: Fact, rules: RuleSet) -> None:
             memory.asked = Asked(fact.at, request.code, request.reason, proven)
 
 
-def _fit_entry(entry: FitEntry) -> Entry:
-    return Entry(entry.id, "fit", 0, entry.rule_version, entry.since, entry.award)
+def _engagement_entry(award: Award, cycle: int, rules: RuleSet, new_id: NewId) -> Entry:
+    return Entry(new_id(), "engagement", cycle, rules.version, award.at, award, reason_of(award, rules))
+
+
+def _fit_entry(entry: FitEntry, reason: str) -> Entry:
+    return Entry(entry.id, "fit", 0, entry.rule_version, entry.since, entry.award, reason)
 
 
 def _add(scored: Scored, entry: Entry) -> None:

@@ -115,8 +115,15 @@ def _award(awards: Sequence[Award], rule: EngagementRule, fact: Fact, rules: Rul
         at=fact.at,
         tenths=room if rule.tenths > 0 else -room,
         half_life=rule.half_life,
-        reason=rule.says if room == size else f"{rule.says}; cut from {size / 10:g} points, more does not count",
     )
+
+
+def why(award: Award, rules: RuleSet) -> str:
+    """What an award was given for, in the words of its rule."""
+    rule = rules.by_code[award.rule]
+    if award.tenths == rule.tenths:
+        return rule.says
+    return f"{rule.says}; cut from {abs(rule.tenths) / 10:g} points, more does not count"
 
 
 def _times(own: Sequence[Award], rule: EngagementRule, at: int) -> int:

@@ -6,7 +6,7 @@ then and not taken back by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
@@ -30,6 +30,7 @@ class Entry:
     rule_version: int
     since: int
     award: Award
+    reason: str
     retracts: UUID | None = None
 
     @property
@@ -46,34 +47,26 @@ def standing(entries: Iterable[Entry], at: int | None = None) -> list[Entry]:
 
 def taken_back(entry: Entry, new_id: NewId, since: int, why: str) -> Entry:
     """The entry that takes another one back from `since` on, or from its own beginning if that is later."""
-    opposite = replace(entry.award, tenths=-entry.award.tenths, reason=why)
-    return replace(entry, id=new_id(), award=opposite, since=max(since, entry.since), retracts=entry.id)
+    opposite = replace(entry.award, tenths=-entry.award.tenths)
+    return replace(entry, id=new_id(), award=opposite, reason=why, since=max(since, entry.since), retracts=entry.id)
 
 
 def corrected(
-    entries: Iterable[Entry],
-    wanted: Mapping[int, Iterable[Award]],
-    rule_version: int,
-    new_id: NewId,
-    since: int | None,
-    why: str,
+    entries: Iterable[Entry], wanted: Iterable[Entry], new_id: NewId, since: int | None, why: str
 ) -> list[Entry]:
-    """What to add so that the engagement entries say, by cycle, what is wanted.
+    """What to add so that the engagement entries say what is wanted.
 
     `since` is when new rules began to count; None for a fact that came late, which counts from when it happened.
     """
     before = {entry.key: entry for entry in standing(entries) if entry.kind == "engagement"}
     added: list[Entry] = []
-    for cycle, awards in wanted.items():
-        for award in awards:
-            new = Entry(new_id(), "engagement", cycle, rule_version, max(since or award.at, award.at), award)
-            old = before.pop(new.key, None)
-            if old is not None and _same(old.award, award):
-                continue
-            if old is not None:
-                added.append(taken_back(old, new_id, since or old.since, why))
-                new = replace(new, since=max(new.since, old.since))
-            added.append(new)
+    for new in wanted:
+        old = before.pop(new.key, None)
+        if old is None:
+            added.append(replace(new, since=max(new.since, since or new.since)))
+        elif not _same(old.award, new.award):
+            added.append(taken_back(old, new_id, since or old.since, why))
+            added.append(replace(new, since=max(new.since, since or old.since, old.since)))
     return added + [taken_back(old, new_id, since or old.since, why) for old in before.values()]
 
 

@@ -147,6 +147,11 @@ class RuleSet:
         return {rule.code: rule for rule in self.engagement}
 
     @cached_property
+    def says(self) -> Mapping[str, str]:
+        """The words of every rule that gives points."""
+        return {rule.code: rule.says for rule in (*self.fit, *self.engagement)}
+
+    @cached_property
     def members(self) -> Mapping[str, frozenset[str]]:
         """The engagement rules of each group, by code."""
         return {group: frozenset(rule.code for rule in self.engagement if rule.group == group) for group in self.groups}

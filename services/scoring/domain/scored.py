@@ -8,11 +8,12 @@ from uuid import UUID
 
 from services.scoring.domain.award import Award, total
 from services.scoring.domain.conditions import Known
-from services.scoring.domain.cooling import cools_at
+from services.scoring.domain.cooling import earliest, first_crossing, line_of, quiet_at
 from services.scoring.domain.engagement import Fact, Interest
 from services.scoring.domain.ledger import Entry
 from services.scoring.domain.ruleset import COLD, UNKNOWN, RuleSet
-from services.scoring.domain.stages import Asked, Bought, Figures, Flagged
+from services.scoring.domain.stages import Asked, Bought, Figures, Flagged, leaves_below
+from shared.lifecycle import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Memory:
 
     def figures(self, rules: RuleSet, at: int) -> Figures:
         return Figures(
-            fit=sum(entry.award.tenths for entry in self.fit),
+            fit=self.fit_tenths,
             engagement=self.interest.engagement(at),
             grade=self.grade,
             temperature=self.interest.temperature(rules, at),
@@ -117,11 +118,24 @@ class Memory:
                 members.setdefault(rule.group, []).append(award)
         return {group: total(awards, at) for group, awards in members.items()}
 
-    def cools_at(self, rules: RuleSet, at: int) -> int | None:
-        """When the temperature of this moment is left."""
+    def next_crossing(self, rules: RuleSet, at: int, stage: Stage | None) -> int | None:
+        """The next moment after `at` at which time alone takes the lead below a line: of its temperature, or, where
+        that is given, of its stage."""
         interest = self.interest
-        level = interest.temperature(rules, at)
-        return cools_at(interest.awards, level, at, interest.earned_at, interest.intent_at, rules.heats)
+        lines: list[tuple[int, int]] = []
+        quiet = None
+        heat = rules.heats.get(interest.temperature(rules, at))
+        if heat is not None:
+            lines.append(line_of(heat, at, interest.intent_at))
+            quiet = quiet_at(heat, at, interest.earned_at, interest.intent_at)
+        leave = None if stage is None else leaves_below(stage, self.fit_tenths, rules)
+        if leave is not None and interest.engagement(at) >= leave:
+            lines.append((leave, at))
+        return earliest(first_crossing(interest.awards, lines), quiet)
+
+    @property
+    def fit_tenths(self) -> int:
+        return sum(entry.award.tenths for entry in self.fit)
 
 
 @dataclass(slots=True)
@@ -154,12 +168,10 @@ class Scored:
     figures: Figures | None = None
 
 
-def top_awards(awards: Iterable[Award], at: int, most: int = 3) -> list[tuple[Award, int]]:
-    """The rules that count most for a lead now: the newest award of each with the points of all of them."""
+def strongest(awards: Iterable[Award], at: int, most: int = 3) -> list[tuple[str, int]]:
+    """The rules that count most for a lead at a moment, each with the tenths of all its awards."""
     worth: dict[str, int] = {}
-    newest: dict[str, Award] = {}
     for award in awards:
         worth[award.rule] = worth.get(award.rule, 0) + award.worth(at)
-        newest[award.rule] = max(newest.get(award.rule, award), award, key=lambda one: one.at)
-    strongest = sorted(worth, key=lambda rule: (-worth[rule], rule))
-    return [(newest[rule], worth[rule]) for rule in strongest[:most] if worth[rule] > 0]
+    first = sorted(worth.items(), key=lambda one: (-one[1], one[0]))[:most]
+    return [(rule, tenths) for rule, tenths in first if tenths > 0]

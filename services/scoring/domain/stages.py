@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from services.scoring.domain.award import Award
-from services.scoring.domain.cooling import first_below
 from services.scoring.domain.ruleset import Gate, RuleSet
 from shared import lifecycle
 from shared.lifecycle import Reason, Stage
 
 BACK_FROM_SALES = frozenset({Stage.returned, Stage.lost})
+_BY_POINTS = frozenset({Stage.iql, Stage.mql})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +94,26 @@ def next_move(situation: Situation, rules: RuleSet) -> Move | None:
 
 
 def hold_until(stage: Stage, stage_at: int, reason: str) -> int | None:
-    """When a lead that came back from sales is judged again; None for another stage, or for never."""
-    if stage not in BACK_FROM_SALES:
+    """Until when points do not move a lead: back from sales as long as its reason says, and a while where a person
+    has put it. None where points may move it now, or never again."""
+    if stage in BACK_FROM_SALES:
+        held = lifecycle.hold(stage, reason)
+    elif stage in _BY_POINTS and reason == Reason.manual:
+        held = lifecycle.DEFAULT_HOLD
+    else:
         return None
-    held = lifecycle.hold(stage, reason)
     return None if held is None else stage_at + held // timedelta(microseconds=1)
 
 
-def falls_at(awards: Sequence[Award], stage: Stage, fit: int, rules: RuleSet, start: int) -> int | None:
-    """The first moment from `start` on at which decay takes a lead below the line where it leaves its stage."""
+def leaves_below(stage: Stage, fit: int, rules: RuleSet) -> int | None:
+    """The points of engagement below which a lead of that fit leaves its stage; None where no decay takes it out."""
     line = rules.stages.get(stage)
     if line is None or line.leave is None:
         return None
     levels = [line.leave.engagement] if line.leave.engagement is not None else []
     if line.leave.score is not None:
         levels.append(line.leave.score - fit)
-    return first_below(awards, max(levels), start) if levels else None
+    return max(levels, default=None)
 
 
 def _bought(situation: Situation, _rules: RuleSet) -> Move | None:
@@ -149,28 +152,30 @@ def _may_come_back(situation: Situation, asked: Asked, rules: RuleSet) -> bool:
 
 
 def _by_points(situation: Situation, rules: RuleSet) -> Move | None:
-    stage, figures = situation.stage, situation.figures
+    stage = situation.stage
     if stage is Stage.disqualified:
         return None
+    until = hold_until(stage, situation.stage_at, situation.stage_reason)
+    held = until is None or situation.now < until
     if stage in BACK_FROM_SALES:
-        return _after_hold(situation, rules)
+        return None if held else _after_hold(situation, rules)
+    if until is not None and held:
+        return None
     reached = _reached(situation, rules)
-    if reached is not None and reached[0] is not stage and _is_further(reached[0], stage):
+    if reached is not None and _is_further(reached[0], stage):
         to, gate, rule = reached
         return Move(to, Reason.rules_changed if situation.because_of_rules else gate.reason, rule)
-    if stage is Stage.mql and _has_fallen(figures, stage, rules):
+    if stage is Stage.mql and _has_fallen(situation.figures, stage, rules):
         reason = Reason.rules_changed if situation.because_of_rules else Reason.score_fell
         return Move(Stage.iql, reason, "stages.mql.leave")
     return None
 
 
-def _after_hold(situation: Situation, rules: RuleSet) -> Move | None:
-    until = hold_until(situation.stage, situation.stage_at, situation.stage_reason)
-    if until is None or situation.now < until:
-        return None
+def _after_hold(situation: Situation, rules: RuleSet) -> Move:
     reached = _reached(situation, rules)
-    to = reached[0] if reached else Stage.iql
-    return Move(to, Reason.hold_ended, reached[2] if reached else "hold")
+    if reached is None:
+        return Move(Stage.iql, Reason.hold_ended, "hold")
+    return Move(reached[0], Reason.hold_ended, reached[2])
 
 
 def _reached(situation: Situation, rules: RuleSet) -> tuple[Stage, Gate, str] | None:

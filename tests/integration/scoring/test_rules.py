@@ -112,7 +112,7 @@ async def test_recounting_killed_in_the_middle_goes_on_where_it_was(
 
     rows = await fetch(
         runtime,
-        """SELECT rule_version, retracts IS NOT NULL AS back, count(*) FROM scoring.entry GROUP BY 1, 2 ORDER BY 1, 2""",
+        "SELECT rule_version, retracts IS NOT NULL, count(*) FROM scoring.entry GROUP BY 1, 2 ORDER BY 1, 2",
     )
     assert [tuple(row) for row in rows] == [(1, False, 50), (1, True, 25), (2, False, 25)]
 
@@ -197,7 +197,10 @@ async def test_an_entry_is_taken_back_at_most_once_whatever_is_written(
     await hear(runtime, lead.card(), lead.born(), lead.did("pricing_viewed"))
     await api.put("/v1/rules", json=richer())
     await rescored(runtime)
-    again = """INSERT INTO scoring.entry
-        SELECT lead_id, gen_random_uuid(), kind, cycle, rule, rule_version, event_id, at, since, tenths, half_life, reason, retracts FROM scoring.entry WHERE retracts IS NOT NULL"""
+    again = """
+        INSERT INTO scoring.entry
+        SELECT lead_id, gen_random_uuid(), kind, cycle, rule, rule_version, event_id, at, since, tenths, half_life,
+            reason, retracts
+        FROM scoring.entry WHERE retracts IS NOT NULL"""
     with pytest.raises(asyncpg.UniqueViolationError):
         await fetch(runtime, again)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.scoring.domain.award import Award, total
-from services.scoring.domain.cooling import cools_at, first_below, left_at, level_at
+from services.scoring.domain.cooling import first_below, first_crossing, holds, left_at, level_at
 from services.scoring.domain.engagement import Interest, fold, take
 from services.scoring.domain.moments import DAY, HOUR
 from services.scoring.domain.ruleset import Heat
@@ -95,13 +95,31 @@ def test_a_temperature_is_left_when_nothing_holds_it(
     assert left_at(awards, HOT, 0, earned_at, intent_at) == left
 
 
+@settings(max_examples=100, deadline=None)
+@given(award_lists, st.integers(0, 30), st.integers(0, 30), st.integers(0, 200))
+def test_what_holds_a_temperature_holds_it_until_it_is_left(
+    awards: list[Award], earned: int, intent: int, later: int
+) -> None:
+    falling = [award for award in awards if award.tenths > 0]
+    left = left_at(falling, HOT, 0, earned * DAY, intent * DAY)
+    assert holds(falling, HOT, earned * DAY, intent * DAY, later * DAY) is (left is None or left > later * DAY)
+
+
+@settings(max_examples=100, deadline=None)
+@given(award_lists, st.lists(st.tuples(st.integers(-50, 400), st.integers(0, 90 * DAY)), max_size=3))
+def test_of_several_lines_the_first_to_be_crossed_is_found(awards: list[Award], lines: list[tuple[int, int]]) -> None:
+    falling = [award for award in awards if award.tenths > 0]
+    each = [first_below(falling, level, start) for level, start in lines]
+    assert first_crossing(falling, lines) == min((at for at in each if at is not None), default=None)
+
+
 def test_a_lead_cools_from_hot_over_warm_to_cold_and_time_alone_warms_nobody() -> None:
     interest, _ = fold([fact("demo_requested", 0), fact("pricing_viewed", 0, 2)], RULES)
 
     def level(at: float) -> str:
         return interest.temperature(RULES, day(at))
 
-    hot_until = cools_at(interest.awards, "hot", day(0), interest.earned_at, interest.intent_at, RULES.heats)
+    hot_until = left_at(interest.awards, RULES.heats["hot"], day(0), interest.earned_at, interest.intent_at)
     assert hot_until is not None
     assert interest.temperature(RULES, hot_until - 1) == "hot"
     assert interest.temperature(RULES, hot_until) == "warm"

@@ -153,7 +153,7 @@ def test_a_late_fact_takes_points_from_those_after_it_by_entries_that_take_back(
     first, *later = book.entries
 
     back = next(entry for entry in later if entry.retracts == first.id)
-    assert (back.award.tenths, back.award.at, back.award.reason) == (-85, day(10), counting.LATE)
+    assert (back.award.tenths, back.award.at, back.reason) == (-85, day(10), counting.LATE)
     assert book.net() == {("engagement", 1, "newsletter", 2, day(3), day(3), 85, None)}
     assert (book.score(2), book.score(5), book.score(12)) == (0, 85, 85)
 

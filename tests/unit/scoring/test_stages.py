@@ -3,11 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
-from uuid import UUID
 
 import pytest
 
-from services.scoring.domain.award import Award
 from services.scoring.domain.moments import DAY
 from services.scoring.domain.stages import (
     Asked,
@@ -16,13 +14,13 @@ from services.scoring.domain.stages import (
     Flagged,
     Move,
     Situation,
-    falls_at,
     hold_until,
+    leaves_below,
     next_move,
 )
 from shared import lifecycle
 from shared.lifecycle import DISQUALIFY_REASONS, LOST_REASONS, OWNER, RETURN_REASONS, Stage
-from tests.support.rule_examples import day, rules
+from tests.support.rule_examples import day, rule_data, rules
 
 RULES = rules()
 NOTHING = Figures(fit=0, engagement=0, grade="unknown", temperature="cold")
@@ -33,7 +31,7 @@ DEMO = Asked(day(9), "demo_requested", "demo_requested")
 
 def situation(stage: str, figures: Figures = NOTHING, **more: object) -> Situation:
     return replace(
-        Situation(Stage(stage), stage_at=day(5), stage_reason="manual", now=day(10), figures=figures),
+        Situation(Stage(stage), stage_at=day(5), stage_reason="score_reached", now=day(10), figures=figures),
         **more,  # pyright: ignore[reportArgumentType]
     )
 
@@ -62,7 +60,8 @@ def situation(stage: str, figures: Figures = NOTHING, **more: object) -> Situati
 def test_points_move_a_lead_where_the_lines_say(
     stage: str, figures: Figures, groups: dict[str, int], to: str | None, reason: str
 ) -> None:
-    move = next_move(situation(stage, figures, groups=groups), RULES)
+    reason_of_stage = "manual" if stage in ("returned", "lost") else "score_reached"
+    move = next_move(situation(stage, figures, groups=groups, stage_reason=reason_of_stage), RULES)
     assert (move and (move.to, move.reason)) == ((Stage(to), reason) if to else None)
 
 
@@ -74,7 +73,7 @@ def test_new_rules_are_the_reason_when_they_move_a_lead() -> None:
 
 @pytest.mark.parametrize("stage", ["registered", "iql", "mql", "returned", "lost"])
 def test_who_asks_for_a_contact_goes_to_sales_whatever_the_points(stage: str) -> None:
-    move = next_move(situation(stage, asked=DEMO), RULES)
+    move = next_move(situation(stage, asked=DEMO, stage_reason="manual"), RULES)
     assert move == Move(Stage.sql, "demo_requested", "requests.demo_requested", asked_for="demo_requested")
 
 
@@ -88,6 +87,20 @@ def test_who_asks_for_a_contact_goes_to_sales_whatever_the_points(stage: str) ->
 )
 def test_a_request_that_is_answered_old_or_unreachable_moves_nobody(more: dict[str, object]) -> None:
     assert next_move(situation("mql", GOOD, **({"asked": DEMO} | more)), RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "figures", "to"),
+    [(day(34), NOTHING, None), (day(34), READY, None), (day(35), NOTHING, "iql"), (day(35), READY, "sql")],
+)
+def test_where_a_person_has_put_a_lead_points_leave_it_for_a_while(now: int, figures: Figures, to: str | None) -> None:
+    put = situation("mql", figures, stage_reason="manual", now=now)
+    move = next_move(put, RULES)
+    assert (move and move.to) == to
+    assert hold_until(put.stage, put.stage_at, put.stage_reason) == day(35)
+    asked = next_move(replace(put, asked=replace(DEMO, at=now)), RULES)
+    assert asked is not None
+    assert asked.to is Stage.sql
 
 
 @pytest.mark.parametrize(
@@ -110,7 +123,8 @@ def test_a_disqualified_lead_comes_back_by_asking_where_its_reason_lets_it(
 @pytest.mark.parametrize("stage", ["registered", "iql", "mql", "returned", "lost", "disqualified"])
 def test_a_purchase_goes_before_everything(stage: str) -> None:
     bought, flagged = Bought(day(9), "120.00", "EUR"), Flagged(day(9), "spam")
-    move = next_move(situation(stage, READY, asked=DEMO, bought=bought, flagged=flagged), RULES)
+    lead = situation(stage, READY, asked=DEMO, bought=bought, flagged=flagged, stage_reason="manual")
+    move = next_move(lead, RULES)
     assert move == Move(Stage.customer, "purchase", "purchase", "120.00", "EUR")
 
 
@@ -166,13 +180,15 @@ def test_when_the_hold_ends_the_lead_is_judged_again(now: int, figures: Figures,
     assert move is None or move.reason == "hold_ended"
 
 
-def test_the_moment_of_falling_out_of_mql_counts_what_fit_adds() -> None:
-    awards = [Award("prices", UUID(int=1), day(0), 300, 14 * DAY)]
-    at = falls_at(awards, Stage.mql, 150, RULES, day(0))
-    assert at is not None
-    assert (150 + awards[0].worth(at - 1), 150 + awards[0].worth(at)) == (300, 299)
-    assert falls_at(awards, Stage.mql, 300, RULES, day(0)) is None
-    assert falls_at(awards, Stage.iql, 0, RULES, day(0)) is None
+@pytest.mark.parametrize(("stage", "fit", "level"), [("mql", 150, 150), ("mql", 400, -100), ("iql", 150, None)])
+def test_the_line_of_leaving_mql_counts_what_fit_adds(stage: str, fit: int, level: int | None) -> None:
+    assert leaves_below(Stage(stage), fit, RULES) == level
+
+
+def test_of_several_lines_the_higher_is_the_one_to_leave_by() -> None:
+    data = rule_data()
+    data["stages"]["mql"] = {"enter": [{"score": 45, "engagement": 25}], "leave": {"score": 30, "engagement": 20}}
+    assert [leaves_below(Stage.mql, fit, rules(**data)) for fit in (0, 250)] == [300, 200]
 
 
 def test_every_move_is_one_that_the_graph_allows() -> None:
