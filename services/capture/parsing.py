@@ -226,6 +226,15 @@ def understand_activity(item: ActivityItem, context: Context) -> tuple[Activity,
     return activity, touch
 
 
+def understand_fact(body: ActivityBody, context: Context) -> Activity:
+    """Something that was done, by whomever. Raises `Malformed` with every member that is wrong."""
+    wrong: list[tuple[str, str]] = []
+    activity = _activity(body, "", context, wrong)
+    if wrong:
+        raise Malformed("Some values cannot be taken.", wrong)
+    return activity
+
+
 def _contact(body: LeadBody, region: str, wrong: list[tuple[str, str]]) -> tuple[str, str]:
     email, phone = body.email or "", body.phone or ""
     if not email.strip() and not phone.strip():
@@ -290,7 +299,8 @@ def _money(body: ActivityBody, at: str, context: Context, wrong: list[tuple[str,
     if currency and not re.fullmatch(r"[A-Z]{3}", currency):
         wrong.append((f"{at}/currency", "is not an ISO 4217 code like EUR"))
     if body.value is None:
-        if body.type == "purchase":
+        # Files from elsewhere may know that somebody bought, and not for how much.
+        if body.type == "purchase" and context.sender != "import":
             wrong.append((f"{at}/value", "a purchase needs its value"))
         return "", ""
     value = body.value

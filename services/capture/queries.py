@@ -26,6 +26,7 @@ _EXPORTED: Mapping[str, str] = {
     "note": "SELECT * FROM capture.note WHERE lead_id = $1 ORDER BY at",
     "consent_record": "SELECT * FROM capture.consent_record WHERE lead_id = $1 ORDER BY number",
     "visitor": "SELECT site, visitor_id, seen_at FROM capture.visitor WHERE lead_id = $1",
+    "import_lead": "SELECT run_id FROM capture.import_lead WHERE lead_id = $1",
     "review": "SELECT * FROM capture.review WHERE lead_id = $1 OR other_id = $1 ORDER BY review_id",
     "stage_heard": "SELECT seq, event_id, attributes, body FROM capture.stage_heard WHERE lead_id = $1 ORDER BY seq",
     "timer": "SELECT name, due_at FROM capture.timer WHERE lead_id = $1",

@@ -103,6 +103,7 @@ _ERASING = {
     "consent_record": "DELETE FROM capture.consent_record WHERE lead_id = ANY($1) RETURNING lead_id",
     "review": "DELETE FROM capture.review WHERE lead_id = ANY($1) RETURNING lead_id",
     "review_of_others": "DELETE FROM capture.review WHERE other_id = ANY($1) RETURNING other_id AS lead_id",
+    "import_lead": "DELETE FROM capture.import_lead WHERE lead_id = ANY($1) RETURNING lead_id",
     "visit": """DELETE FROM capture.visit v USING capture.visitor w
                 WHERE w.lead_id = ANY($1) AND (v.site, v.visitor_id) = (w.site, w.visitor_id) RETURNING w.lead_id""",
     "visitor": "DELETE FROM capture.visitor WHERE lead_id = ANY($1) RETURNING lead_id",

@@ -77,6 +77,25 @@ TABLES = [
         erasure_id uuid NOT NULL, service text NOT NULL, done_at timestamptz NOT NULL, removed jsonb NOT NULL,
         PRIMARY KEY (erasure_id, service)
     )""",
+    # An import of a file: how far it has come, so that one that was stopped goes on there.
+    """CREATE TABLE capture.import_run (
+        run_id uuid PRIMARY KEY, key text NOT NULL, file text NOT NULL, site text NOT NULL, start text NOT NULL,
+        started_at timestamptz NOT NULL, place_offset bigint NOT NULL, place_line bigint NOT NULL,
+        read boolean NOT NULL, report text NOT NULL, finished_at timestamptz
+    )""",
+    "CREATE UNIQUE INDEX import_run_unfinished ON capture.import_run (key) WHERE finished_at IS NULL",
+    # Facts that were imported, by a hash of the row they stood in: no row is taken twice, by whichever run.
+    "CREATE TABLE capture.import_fact (key text PRIMARY KEY)",
+    # Leads of a run that is not finished; each is judged once at its end.
+    """CREATE TABLE capture.import_lead (
+        run_id uuid NOT NULL, lead_id uuid NOT NULL, PRIMARY KEY (run_id, lead_id)
+    )""",
+    "CREATE INDEX import_lead_lead ON capture.import_lead (lead_id)",
+    # Rows that a run did not take, until they are in its error file.
+    """CREATE TABLE capture.import_refused (
+        run_id uuid NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY, line bigint NOT NULL, cells text[] NOT NULL,
+        raw text NOT NULL, problems jsonb NOT NULL, PRIMARY KEY (run_id, number)
+    )""",
     # Stage events of other owners; with those of the own log the whole topic can be told again.
     """CREATE TABLE capture.stage_heard (
         lead_id uuid NOT NULL, seq bigint NOT NULL, event_id uuid NOT NULL, attributes text NOT NULL,
