@@ -27,6 +27,7 @@ def equip(runtime: Runtime[Nurtured]) -> None:
     assert isinstance(settings, NurtureSettings)
     assert isinstance(repository, Repository)
     repository.equip(settings.secret, settings.sender_domain, settings.kept_mails)
+    _letters(settings).check(JOURNEYS.values())
 
 
 async def send_mails(runtime: Runtime[Nurtured]) -> None:
@@ -36,11 +37,13 @@ async def send_mails(runtime: Runtime[Nurtured]) -> None:
 def mailing(runtime: Runtime[Nurtured]) -> Mailing:
     settings = runtime.settings
     assert isinstance(settings, NurtureSettings)
-    links = Links(settings.public_url_of("nurture"), settings.secret)
-    letters = Letters(pages, settings.sender, settings.company, links)
-    letters.check(JOURNEYS.values())
     mailer = Mailer(settings.smtp_url, settings.kept_mails)
-    return Mailing(runtime, mailer, letters, real=settings.smtp_url is not None)
+    return Mailing(runtime, mailer, _letters(settings), real=settings.smtp_url is not None)
+
+
+def _letters(settings: NurtureSettings) -> Letters:
+    links = Links(settings.public_url_of("nurture"), settings.secret)
+    return Letters(pages, settings.sender, settings.company, links)
 
 
 service: Service[Nurtured] = Service(

@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.nurture.app import pages
+from services.nurture.app import pages, service
 from services.nurture.claims import Claim
 from services.nurture.domain.journey import Journey, MailStep
 from services.nurture.domain.touch import Touch
 from services.nurture.journey_files import JOURNEYS, BadJourney
 from services.nurture.letters import Letters, Links
+from services.nurture.settings import NurtureSettings
 from shared.mail import WIRE
 from shared.security import BadLink, fingerprint
+from shared.service import Runtime
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 SECRET = b"s" * 32
@@ -159,3 +161,11 @@ def test_a_mail_that_cannot_be_written_is_found_at_the_start(step: MailStep, com
 
 def test_all_mails_of_all_journeys_can_be_written() -> None:
     LETTERS.check(JOURNEYS.values())
+
+
+def test_a_service_does_not_start_with_a_mail_it_cannot_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    welcome = JOURNEYS["welcome"]
+    monkeypatch.setitem(JOURNEYS, "welcome", replace(welcome, mails=(replace(WELCOME, name="nothing"),)))
+    settings = NurtureSettings(database_url="postgresql://nobody@localhost/nothing", api_key="the-operators-key")
+    with pytest.raises(BadJourney, match="nothing"):
+        Runtime(service, settings)
