@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -87,13 +88,12 @@ def import_leads(
     """Import leads as history: they are counted and scored at their own time and start nothing by themselves."""
     from deploy.importing import import_file
 
-    raise typer.Exit(import_file(file, map_file, write=write, start=start, errors=errors))
+    _use_key_of_this_installation()
+    raise typer.Exit(import_file(_database_url(), file, map_file, write=write, start=start, errors=errors))
 
 
 def _database_url() -> str:
     """The installation's database: DATABASE_URL, else the one that `make run` keeps in the data folder."""
-    import os
-
     from deploy.postgres import database_for
 
     data_dir = Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute()
@@ -101,6 +101,12 @@ def _database_url() -> str:
     if not database.alive():
         raise SystemExit("Leadline is not running here. Start it with `make run`, or set DATABASE_URL.")
     return database.dsn()
+
+
+def _use_key_of_this_installation() -> None:
+    from deploy.run import prepare_environment
+
+    prepare_environment(Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute())
 
 
 def main() -> None:
