@@ -68,15 +68,14 @@ async def post_activities(request: Request) -> Response:
     raw = await request.body()
     body = read_activities(raw)
     sender = await sender_of(request, room.sites, body.site)
-    call = _read(room, body.activities, sender, request.headers.get("idempotency-key"), raw)
+    key = Key.given(sender.holder, request.headers.get("idempotency-key"))
+    call = _read(room, body.activities, sender, key, raw)
     async with asyncio.timeout(room.settings.deadline_seconds):
         answer = await _take(room.runtime.leads, call)
     return Response(answer, 202, media_type="application/json")
 
 
-def _read(room: Room, items: Sequence[msgspec.Raw], sender: Sender, key: str | None, raw: bytes) -> _Call:
-    if key is not None and not 0 < len(key) <= repeatable.LONGEST_KEY:
-        raise Malformed(f"An Idempotency-Key has 1 to {repeatable.LONGEST_KEY} characters.")
+def _read(room: Room, items: Sequence[msgspec.Raw], sender: Sender, key: Key | None, raw: bytes) -> _Call:
     context = Context(
         submission_id=uuid7(),
         now=room.runtime.clock.now(),
@@ -95,7 +94,7 @@ def _read(room: Room, items: Sequence[msgspec.Raw], sender: Sender, key: str | N
     return _Call(
         facts,
         rejected,
-        Key(sender.holder, key) if key else None,
+        key,
         hmac.digest(room.settings.secret, raw, "sha256") if key else b"",
         sender,
         sender.site.policy if sender.site else "contact_valid",

@@ -146,6 +146,8 @@ async def keep_site(request: Request, body: SiteBody) -> SiteOut:
 @router.delete("/sites/{key}", status_code=204)
 async def remove_site(request: Request, key: str) -> None:
     """Take a site key back. Other processes may honour it for five seconds more."""
+    if not key.isprintable():
+        raise NotFound("no such site key")
     async with _runtime(request).database.transaction() as connection:
         if not await sites.remove(connection, key):
             raise NotFound("no such site key")

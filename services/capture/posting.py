@@ -16,7 +16,7 @@ from services.capture.access import Sender, ip_prefix, sender_of
 from services.capture.form import flat_name, is_form, lead_of, read_form
 from services.capture.intake import intake_of
 from services.capture.parsing import Context, LeadBody, body_hash, read_lead, understand
-from services.capture.repeatable import LONGEST_KEY, Key
+from services.capture.repeatable import Key
 from services.capture.room import Room, room_of
 from shared import metrics
 from shared.clock import uuid7
@@ -34,7 +34,7 @@ async def post_lead(request: Request) -> Response:
     room = room_of(request)
     body = read_lead(await request.body())
     sender = await sender_of(request, room.sites, body.site)
-    answer = await _take(request, room, body, sender, request.headers.get("idempotency-key") or body.submission_id)
+    answer = await _take(request, room, body, sender)
     return _accepted(answer, sender)
 
 
@@ -46,9 +46,8 @@ def _accepted(answer: Answer, sender: Sender) -> Response:
     return Response(msgspec.json.encode(said), 202, media_type="application/json")
 
 
-async def _take(request: Request, room: Room, body: LeadBody, sender: Sender, key: str | None) -> Answer:
-    if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise Malformed(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
+async def _take(request: Request, room: Room, body: LeadBody, sender: Sender) -> Answer:
+    key = Key.given(sender.holder, request.headers.get("idempotency-key") or body.submission_id)
     try:
         submission = understand(body, _context(request, room, body, sender))
     except Malformed:
@@ -56,7 +55,7 @@ async def _take(request: Request, room: Room, body: LeadBody, sender: Sender, ke
         raise
     ask = Ask(
         submission,
-        Key(sender.holder, key) if key else None,
+        key,
         body_hash(body, room.settings.secret) if key else b"",
         traceparent(),
     )
@@ -88,7 +87,7 @@ async def _post_form(request: Request) -> Response:
         form = await read_form(request, await request.body())
         sender = await sender_of(request, room.sites, form.get("site"))
         body = lead_of(form)
-        answer = await _take(request, room, body, sender, request.headers.get("idempotency-key") or body.submission_id)
+        answer = await _take(request, room, body, sender)
     except Problem as error:
         if not _wants_page(request):
             raise

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared.errors import Malformed
+
 if TYPE_CHECKING:
     from shared.database import Connection
 
@@ -27,6 +29,15 @@ class Key:
 
     holder: str
     text: str
+
+    @classmethod
+    def given(cls, holder: str, text: str | None) -> Key | None:
+        """The key that came with a request, None when none did. Raises `Malformed`."""
+        if text is None:
+            return None
+        if not 0 < len(text) <= LONGEST_KEY or not text.isprintable():
+            raise Malformed(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters that can be printed.")
+        return cls(holder, text)
 
     @property
     def lock(self) -> int:

@@ -35,7 +35,7 @@ class SiteBody(_Body):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
     origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], Field(max_length=100)] = []
     policy: Policy = "contact_valid"
-    product: Annotated[str, Field(max_length=100)] = ""
+    product: Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     region: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
     test: bool = False
 
