@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from services.scoring.domain.award import Award, reaches, total
 from services.scoring.domain.ruleset import COLD, Heat
 
+# Each brings the bound closer; what is left after these is a few steps of a tenth.
+_TANGENTS = 6
+
 
 def level_at(
     awards: Sequence[Award],
@@ -98,37 +101,33 @@ def first_below(awards: Sequence[Award], level: int, start: int) -> int | None:
     fading = [award for award in awards if award.half_life is not None and award.worth(start)]
     lasting = total(awards, start) - total(fading, start)
     if all(award.tenths > 0 for award in fading):
-        return _bisected(fading, level - lasting, start)
+        if level <= lasting:
+            return None
+        if all(award.at <= start for award in fading):
+            start = _not_before(fading, level - lasting, start)
     return _stepped(fading, level - lasting, start)
 
 
-def _bisected(fading: Sequence[Award], level: int, start: int) -> int | None:
-    """The sum only falls, so the moment is between now and the last award's end."""
-    if level <= 0:
-        return None
-    above, below = start, _surely_below(fading, level, start)
+def _not_before(fading: Sequence[Award], level: int, start: int) -> int:
+    """A moment shortly before the one at which awards that only fall come to less than a level.
+
+    Without rounding their sum is a convex curve. A tangent to it reaches any level before the curve does, so following
+    tangents (Newton's way) never goes too far; and rounding takes away at most half a tenth of each award.
+    """
+    target = level + len(fading) / 2 + 0.01
     parts = [(award.tenths, award.at, award.half_life or 1) for award in fading]
-    floor = math.floor
-    while below - above > 1:
-        middle = (above + below) // 2
-        # As `total`, which this loop would call fifty times.
-        if sum([floor(t * 2.0 ** -((middle - a) / h) + 0.5) if middle > a else t for t, a, h in parts]) < level:
-            below = middle
-        else:
-            above = middle
-    return below
-
-
-def _surely_below(fading: Sequence[Award], level: int, start: int) -> int:
-    """A moment not long after the sum has fallen below a level that it is not below at the start."""
-    span = max(award.half_life or 1 for award in fading)
-    while total(fading, start + span) >= level:
-        span *= 2
-    return start + span
+    at = float(start)
+    for _ in range(_TANGENTS):
+        left = [(tenths * 2.0 ** -((at - since) / half_life), half_life) for tenths, since, half_life in parts]
+        above = sum(worth for worth, _ in left) - target
+        if above <= 0:
+            break
+        at += above / (math.log(2) * sum(worth / half_life for worth, half_life in left))
+    return max(start, math.floor(at) - 1)
 
 
 def _stepped(fading: Sequence[Award], level: int, start: int) -> int | None:
-    """With points that take away, the sum goes up and down: walk through the moments at which a tenth goes."""
+    """Walk through the moments at which an award loses a tenth; with points that take away the sum rises at some."""
     left = total(fading, start)
     steps = [_next_step(award, award.worth(start)) for award in fading]
     queue = [(at, number) for number, at in enumerate(steps) if at is not None]

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from services.scoring import handlers
+from shared import database
 from shared.clock import SetClock
 from shared.events.capture import ActivityRecorded
 from shared.events.envelope import Envelope
@@ -80,6 +81,27 @@ async def test_the_kept_figures_are_those_of_the_points_history(
             row["engagement"] / 10,
             row["grade"],
         ]
+
+
+async def test_a_batch_of_many_leads_takes_a_fixed_number_of_statements(
+    runtime: Runtime[Any], clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    prepare = database._prepare  # pyright: ignore[reportPrivateUsage]
+
+    async def listened(connection: Any) -> None:
+        await prepare(connection)
+        connection.add_query_logger(lambda logged: statements.append(logged.query))
+
+    monkeypatch.setattr(database, "_prepare", listened)
+    counts: list[int] = []
+    for size in (1, 1, 100):  # the first batch also sets up its connection
+        leads = [Heard(clock) for _ in range(size)]
+        statements.clear()
+        await hear(runtime, *[[lead.card(), *lead.born(), lead.did("demo_requested")] for lead in leads])
+        counts.append(len(statements))
+    assert counts[1] == counts[2] < 25
+    assert (await fetch(runtime, "SELECT count(*) AS rows FROM scoring.state"))[0]["rows"] == 102
 
 
 async def test_a_changed_score_is_said_with_its_reasons(runtime: Runtime[Any], lead: Heard) -> None:

@@ -187,7 +187,7 @@ async def test_a_lead_that_cannot_be_recounted_keeps_no_other_waiting(
     failed: set[Any] = set()
     while await rescore_batch(runtime, failed):
         pass
-    assert failed == {ill.lead_id}
+    assert failed == {(2, ill.lead_id)}
     assert (await points(api, well))["looked_at_prices"] == (30.0, 2)
 
 

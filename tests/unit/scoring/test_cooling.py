@@ -50,7 +50,7 @@ award_lists = st.lists(
         award,
         st.integers(-300, 600).filter(bool),
         st.one_of(st.none(), st.integers(HOUR, 60 * DAY)),
-        st.integers(-90, 0).map(lambda days: days * DAY),
+        st.integers(-90, 2).map(lambda days: days * DAY),
     ),
     min_size=1,
     max_size=8,
