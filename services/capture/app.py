@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from services.capture import demo, handlers, intake, upkeep
+from services.capture import demo, handlers, intake, upkeep, views
 from services.capture.activities import post_activities
 from services.capture.api import router
 from services.capture.described import descriptions
@@ -27,14 +27,14 @@ from shared.events.stage import StageChanged
 from shared.pages import STATIC
 from shared.service import Runtime, Service
 
-_LEADS, _ACTIVITIES = "/v1/leads", "/v1/activities"
+_LEADS, _ACTIVITIES, _VIEWS = "/v1/leads", "/v1/activities", "/v1/views"
 
 
 def _web(runtime: Runtime[Record]) -> Mapping[str, Any]:
     origins = room_in(runtime).sites.origins
     return {
         "body_bytes": {_ACTIVITIES: 1_000_000},
-        "middleware": [Middleware(SiteCors, allowed_origins=origins, paths=(_LEADS, _ACTIVITIES))],
+        "middleware": [Middleware(SiteCors, allowed_origins=origins, paths=(_LEADS, _ACTIVITIES, _VIEWS))],
     }
 
 
@@ -50,13 +50,14 @@ service = Service[Record](
     publishes=(CardChanged, CardErased, ActivityRecorded, StageChanged, DayCounted),
     repository=CaptureRepository,
     timers={handlers.UNCONFIRMED: handlers.disqualify_unconfirmed},
-    serving=(intake.write, upkeep.seed, upkeep.tidy),
+    serving=(intake.write, upkeep.seed, upkeep.tidy, views.tell_views),
     settings=CaptureSettings,
     web=_web,
     routers=(router,),
     routes=(
         Route(_LEADS, post_lead, methods=["POST"]),
         Route(_ACTIVITIES, post_activities, methods=["POST"]),
+        Route(_VIEWS, views.post_view, methods=["POST"]),
         *descriptions(),
         Route("/demo", demo.landing),
         Route("/demo/thanks", demo.thanks),

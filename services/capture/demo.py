@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from services.capture import views
 from services.capture.domain.channel import CLICK_IDS, channel
 from services.capture.domain.cleaning import slug, token
 from services.capture.domain.web_address import web_address
 from services.capture.room import Room, room_of
 from shared.clock import uuid7
 
-SITE_KEY = "pk_demo"
+SITE, SITE_KEY = "demo", "pk_demo"
+CONVERSION_POINT = "demo"
 
 
 async def landing(request: Request) -> Response:
-    return _page(room_of(request), _source(request), {}, {}, 200, {})
+    room, source = room_of(request), _source(request)
+    views.count(room, SITE, "form_views", source["source"], CONVERSION_POINT)
+    return _page(room, source, {}, {}, 200, {})
 
 
 async def thanks(request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 from fastapi.routing import APIRoute
 
-from services.capture.parsing import ActivityItem, LeadBody
+from services.capture.parsing import ActivityItem, LeadBody, ViewBody
 
 _SITE_KEY: Mapping[str, Any] = {
     "name": "X-Site-Key",
@@ -78,6 +78,14 @@ def descriptions() -> Sequence[APIRoute]:
             "Up to 1,000 a call. With a site key each names a `visitor_id`, with the operator's that or a `lead_id`.",
             {"application/json": {"schema": activities}},
             _ACTIVITIES_ANSWER,
+            {},
+        ),
+        _route(
+            "/v1/views",
+            "Count a view of a form or page",
+            "Nothing is kept of who saw it; the totals of a day are told by source and conversion point.",
+            {"application/json": {"schema": _schema(ViewBody)}},
+            {"type": "object"},
             {},
         ),
     ]

@@ -84,6 +84,15 @@ class ActivitiesBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     site: str | None = None
 
 
+class ViewBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/views."""
+
+    what: Literal["form_views", "visits"] = "form_views"
+    conversion_point: str = ""
+    source: SourceBody | None = None
+    site: str | None = None
+
+
 class ConsentBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`at` is when it was said, if that was not when the rest was."""
 
@@ -120,6 +129,8 @@ _item_decoder = msgspec.json.Decoder(ActivityItem)
 _NO_ACTIVITY, _NO_SOURCE = ActivityBody(), SourceBody()
 
 
+_view_decoder = msgspec.json.Decoder(ViewBody)
+
 B = TypeVar("B")
 
 
@@ -136,6 +147,17 @@ def read_activities(raw: bytes) -> ActivitiesBody:
 def read_activity(raw: msgspec.Raw) -> ActivityItem:
     """Raises `Malformed` that points into the activity."""
     return _read(_item_decoder, raw, (*ActivityItem.__struct_fields__, *SourceBody.__struct_fields__))
+
+
+def read_view(raw: bytes) -> ViewBody:
+    """Raises `Malformed` that points at the first member with the wrong shape."""
+    return _read(_view_decoder, raw, ViewBody.__struct_fields__)
+
+
+def view_of(body: ViewBody) -> tuple[str, str, str]:
+    """What was seen, by which source its viewer came, and where it was."""
+    touch = _touch(body.source or _NO_SOURCE, "", None)
+    return body.what, touch.source, cleaning.token(body.conversion_point)
 
 
 def _read(decoder: msgspec.json.Decoder[B], raw: bytes | msgspec.Raw, names: Collection[str]) -> B:
@@ -179,7 +201,7 @@ def understand(body: LeadBody, context: Context) -> Submission:
     submission = Submission(
         submission_id=context.submission_id,
         activity=activity,
-        touch=_touch(body.source or _NO_SOURCE, activity),
+        touch=_touch(body.source or _NO_SOURCE, activity.conversion_point, activity.at),
         site=context.site,
         policy=context.policy,
         email=email,
@@ -211,9 +233,8 @@ def understand_activity(item: ActivityItem, context: Context) -> tuple[Activity,
     wrong: list[tuple[str, str]] = []
     activity = _activity(item, "", context, wrong)
     source = item.source or SourceBody()
-    touch = _touch(
-        msgspec.structs.replace(source, url=source.url or item.url, referrer=source.referrer or item.referrer), activity
-    )
+    came = msgspec.structs.replace(source, url=source.url or item.url, referrer=source.referrer or item.referrer)
+    touch = _touch(came, activity.conversion_point, activity.at)
     if item.history and not context.trusted:
         wrong.append(("/history", _NEEDS_OPERATOR))
     if item.lead_id and not context.trusted:
@@ -314,7 +335,7 @@ def _places(value: Decimal) -> int:
     return max(0, -cast("int", value.normalize().as_tuple().exponent))
 
 
-def _touch(body: SourceBody, activity: Activity) -> Touch:
+def _touch(body: SourceBody, conversion_point: str, at: datetime | None) -> Touch:
     page, referrer = web_address(body.url), web_address(body.referrer)
     asked = page.parameters
     clicks = {
@@ -331,8 +352,8 @@ def _touch(body: SourceBody, activity: Activity) -> Touch:
         url=page.place,
         referrer=referrer.place,
         click_ids=clicks,
-        conversion_point=activity.conversion_point,
-        at=activity.at,
+        conversion_point=conversion_point,
+        at=at,
     )
 
 

@@ -77,6 +77,10 @@ TABLES = [
         erasure_id uuid NOT NULL, service text NOT NULL, done_at timestamptz NOT NULL, removed jsonb NOT NULL,
         PRIMARY KEY (erasure_id, service)
     )""",
+    """CREATE TABLE capture.day_count (
+        site text NOT NULL, day date NOT NULL, what text NOT NULL, source text NOT NULL, conversion_point text NOT NULL,
+        count bigint NOT NULL, PRIMARY KEY (site, day, what, source, conversion_point)
+    ) WITH (fillfactor = 80)""",
     # An import of a file: how far it has come, so that one that was stopped goes on there.
     """CREATE TABLE capture.import_run (
         run_id uuid PRIMARY KEY, key text NOT NULL, file text NOT NULL, site text NOT NULL, start text NOT NULL,
