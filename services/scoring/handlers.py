@@ -66,10 +66,12 @@ def hear_learned(lead: Lead[Scored], event: Envelope[Learned], now: datetime) ->
     """A call taught something about who the lead is."""
 
     def learn(scored: Scored) -> None:
-        past, at, data = _past(scored), moment(event.time), event.data
+        at, data = moment(event.time), event.data
+        # A card heard in the same batch is newer than the one that was loaded.
+        card = _past(scored).card if scored.card is None else scored.card
         if at >= scored.memory.learned.get(data.about, (at, ""))[0]:
             scored.memory.learned[data.about] = (at, data.answer)
-        counting.weigh(scored, counting.what_is_known(past.card, scored.memory.learned), event.id, at, uuid7)
+        counting.weigh(scored, counting.what_is_known(card, scored.memory.learned), event.id, at, uuid7)
 
     _hear(lead, event, now, learn)
 

@@ -160,6 +160,18 @@ async def test_a_card_that_comes_after_the_call_still_knows_what_was_learned(
     }
 
 
+async def test_a_card_and_a_lesson_of_one_batch_both_count(
+    runtime: Runtime[Any], api: httpx.AsyncClient, lead: Heard
+) -> None:
+    await hear(runtime, lead.card())
+    await hear(runtime, lead.told(Learned(rep="", about="need", answer="yes")), lead.card(company="Norrvik"))
+    assert {entry["rule"] for entry in (await _score(api, lead))["entries"]} == {
+        "business_email",
+        "company_known",
+        "need_confirmed",
+    }
+
+
 async def test_what_fails_behind_a_late_fact_waits_alone(
     runtime: Runtime[Any], lead: Heard, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
