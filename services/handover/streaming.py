@@ -36,7 +36,8 @@ class Tail:
     def __init__(self) -> None:
         self.last = 0
         self.readers = 0
-        self._moved = asyncio.Event()
+        self.moved = asyncio.Event()
+        """Set when there is more, or the end has come, and replaced by a new one."""
 
     async def watch(self, runtime: Runtime[SalesLead]) -> None:
         while True:
@@ -55,18 +56,17 @@ class Tail:
                 self.wake()
 
     def wake(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
+        moved, self.moved = self.moved, asyncio.Event()
         moved.set()
 
-    async def beyond(self, pos: int, seconds: float) -> bool:
-        """Whether there is something after `pos`, waiting for it a while."""
-        if self.last > pos:
-            return True
-        try:
-            await asyncio.wait_for(self._moved.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it happens within that time."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def tail_of(runtime: Runtime[SalesLead]) -> Tail:
@@ -96,7 +96,7 @@ async def stream_events(
         after = await _start(connection, since, last_event_id)
     stopping: asyncio.Event | None = getattr(request.app.state, "stopping", None)
     return StreamingResponse(
-        _frames(runtime, after, stopping),
+        frames(runtime, after, stopping),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -121,7 +121,7 @@ async def _start(connection: Connection, since: str | None, last_event_id: str |
     return await feed.before(connection, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-async def _frames(runtime: Runtime[SalesLead], after: int, stopping: asyncio.Event | None) -> AsyncGenerator[bytes]:
+async def frames(runtime: Runtime[SalesLead], after: int, stopping: asyncio.Event | None) -> AsyncGenerator[bytes]:
     tail = tail_of(runtime)
     tail.readers += 1
     metrics.STREAM_READERS.labels("handover").inc()
@@ -129,6 +129,8 @@ async def _frames(runtime: Runtime[SalesLead], after: int, stopping: asyncio.Eve
     try:
         yield f"retry: {RETRY_MILLISECONDS}\n: the feed after {after}\n\n".encode()
         while not (stopping and stopping.is_set()):
+            # Taken before looking: what happens while we look is not missed.
+            moved = tail.moved
             try:
                 rows = await _page(runtime, after)
             except Exception as error:
@@ -140,7 +142,7 @@ async def _frames(runtime: Runtime[SalesLead], after: int, stopping: asyncio.Eve
             if rows:
                 after = rows[-1]["pos"]
                 yield b"".join(_frame(row) for row in rows)
-            elif not await tail.beyond(after, HEARTBEAT_SECONDS):
+            elif not await happens(moved, HEARTBEAT_SECONDS):
                 yield b": nothing new\n\n"
     finally:
         tail.readers -= 1

@@ -326,3 +326,20 @@ async def test_what_an_expiry_says_is_in_the_feed_too(
         "stage.changed.v1",
         "handover.offered.v1",
     ]
+
+
+async def test_a_stream_that_is_just_looking_when_the_server_stops_ends_too(
+    runtime: Runtime[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = asyncio.Event()
+
+    async def looking(connection: Any, after: int, limit: int) -> Any:
+        rows = await page(connection, after, limit)
+        stopping.set()
+        await asyncio.sleep(0.05)
+        return rows
+
+    page = feed.page
+    monkeypatch.setattr(feed, "page", looking)
+    async with asyncio.timeout(2):
+        assert len([part async for part in streaming.frames(runtime, 0, stopping)]) == 1

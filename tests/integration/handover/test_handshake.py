@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.handover.desk import Desk
 from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.sales import KEY, Told, add_rep, hear, moves, offer_all, pass_time, said
@@ -116,17 +117,43 @@ async def test_a_returned_lead_goes_to_nurture_with_the_reason_and_the_note_stay
 
 
 async def test_a_returned_lead_that_comes_back_is_not_offered_to_who_returned_it(
-    runtime: Runtime[Any], api: httpx.AsyncClient, lead: Told, anna: str
+    runtime: Runtime[Any], api: httpx.AsyncClient, lead: Told, anna: str, clock: SetClock
 ) -> None:
+    ben = await add_rep(api, "Ben")
+    await hear(runtime, Told(clock).asked_for_a_demo())
+    await offer_all(runtime)
     await api.post(f"/v1/leads/{lead.lead_id}/accept", json={"rep": anna})
     await api.post(f"/v1/leads/{lead.lead_id}/return", json={"rep": anna, "reason": "bad_timing", "note": "In May."})
-    ben = await add_rep(api, "Ben")
     lead.stage = "returned"
-    await hear(runtime, lead.moved("sql", "hold_ended", seq=7, score=40.0, temperature="warm"))
+    # It would be Anna's turn, as Ben was asked last.
+    await hear(runtime, lead.moved("sql", "hold_ended", seq=7, score=90.0, temperature="hot"))
     await offer_all(runtime)
-    items = (await api.get("/v1/worklist")).json()["items"]
-    assert [item["owner"] for item in items] == [ben]
-    assert items[0]["reason"] == "May be worth another try just now; score 40, warm"
+    item = (await api.get("/v1/worklist")).json()["items"][0]
+    assert (item["lead_id"], item["owner"]) == (str(lead.lead_id), ben)
+    assert item["reason"] == "May be worth another try just now; score 90, hot"
+
+
+async def test_many_desks_at_once_keep_the_turns_and_the_room(
+    runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock, anna: str
+) -> None:
+    ben, cay = await add_rep(api, "Ben", capacity=7), await add_rep(api, "Cay", capacity=1)
+    leads = [Told(clock) for _ in range(40)]
+    desks = [Desk(runtime) for _ in range(4)]
+    for lead in leads:
+        await hear(runtime, lead.asked_for_a_demo())
+        await asyncio.gather(*(desk.work() for desk in desks))
+    offered = [body["rep"] for kind, body in await said(runtime) if kind == "handover.offered"]
+    assert len(offered) == 40
+    assert [offered.count(rep) for rep in (anna, ben, cay)] == [32, 7, 1]
+    assert offered[:3] == [anna, ben, cay]
+    assert offered[3:13] == [anna, ben] * 5
+
+    waiting = [Told(clock) for _ in range(60)]
+    await api.patch(f"/v1/reps/{anna}", json={"capacity": 62})
+    await hear(runtime, *(lead.asked_for_a_demo() for lead in waiting))
+    await asyncio.gather(*(desk.work() for desk in desks for _ in range(5)))
+    held = {rep["rep_id"]: rep["holds"] for rep in (await api.get("/v1/reps")).json()["items"]}
+    assert held == {anna: 62, ben: 7, cay: 1}
 
 
 @pytest.mark.parametrize(
