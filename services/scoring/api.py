@@ -58,7 +58,7 @@ async def move_lead(request: Request, lead_id: UUID, wish: StageWish) -> StageNo
         standing = lead.standing
         if not lead.mine:
             raise NotOwner(owner(standing.stage, standing.stage_before))
-        catch_up(lead, work.now)
+        catch_up(lead)
         lead.state.memory.as_of = moment(work.now)
         move_to(lead, Move(wish.to, wish.reason, "manual"))
         # Let back in, a lead is judged like any that scoring is given; elsewhere the person's word stands.

@@ -90,30 +90,33 @@ def hear_stage(lead: Lead[Scored], event: Envelope[StageChanged], now: datetime)
 
 def cooled(lead: Lead[Scored], due: datetime, now: datetime) -> None:
     """Decay has taken the lead below a line."""
-    catch_up(lead, now)
-    conclude(lead, now)
+    conclude(lead, now, new_rules=catch_up(lead))
 
 
 def hold_ended(lead: Lead[Scored], due: datetime, now: datetime) -> None:
-    """A lead that came back from sales is judged again."""
-    catch_up(lead, now)
-    conclude(lead, now)
+    """A lead that points were not to move is judged again."""
+    conclude(lead, now, new_rules=catch_up(lead))
 
 
-def catch_up(lead: Lead[Scored], now: datetime) -> None:
-    """Count a lead under the rules that are live, if it was last counted under others."""
+def recount(lead: Lead[Scored], now: datetime) -> None:
+    """Bring a lead up to the live rules, with all that follows."""
+    if catch_up(lead):
+        conclude(lead, now, new_rules=True)
+
+
+def catch_up(lead: Lead[Scored]) -> bool:
+    """Count a lead under the live rules; answers whether it was last counted under others."""
     scored = lead.state
     if scored.rules_version == scored.rules.version:
-        return
+        return False
     counting.adopt_rules(scored, uuid7)
-    conclude(lead, now, new_rules=True)
+    return True
 
 
 def _judge(lead: Lead[Scored], now: datetime) -> None:
     """The last word of an import: what history amounts to is decided once, as of now."""
-    catch_up(lead, now)
     lead.state.memory.begun = True
-    conclude(lead, now)
+    conclude(lead, now, new_rules=catch_up(lead))
 
 
 def _count(lead: Lead[Scored], event: Envelope[Event], now: datetime, activity: str) -> None:
@@ -128,13 +131,13 @@ def _count(lead: Lead[Scored], event: Envelope[Event], now: datetime, activity: 
 
 
 def _hear(lead: Lead[Scored], event: Envelope[Event], now: datetime, change: Change) -> None:
-    catch_up(lead, now)
+    new_rules = catch_up(lead)
     scored, memory = lead.state, lead.state.memory
     memory.begun = memory.begun or not event.history
     at = moment(now) if memory.begun else max(moment(event.time), memory.as_of)
-    before = memory.figures(scored.rules, at)
+    before = None if new_rules else memory.figures(scored.rules, at)
     change(scored)
-    conclude(lead, now, at=at, before=before, history=event.history)
+    conclude(lead, now, at=at, before=before, history=event.history, new_rules=new_rules)
 
 
 def _past(scored: Scored) -> Past:

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from services.scoring.domain.scored import Scored
-from services.scoring.handlers import catch_up
+from services.scoring.handlers import recount
 from services.scoring.repository import rulebook_of
 from shared.database import is_transient
 from shared.events.envelope import Actor
@@ -73,7 +73,7 @@ async def _count_anew(runtime: Runtime[Scored], lead_ids: Sequence[UUID], versio
     cause = Cause(time=now, actor=Actor("rule", f"rules {version}"), trace=Trace.start().traceparent)
     async with runtime.leads.work(lead_ids, cause=cause) as work:
         for lead in work.leads.values():
-            catch_up(lead, work.now)
+            recount(lead, work.now)
 
 
 async def _count_alone(runtime: Runtime[Scored], lead_id: UUID, version: int, failed: Failed) -> None:

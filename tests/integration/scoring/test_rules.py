@@ -95,6 +95,20 @@ async def test_new_rules_move_leads_and_say_so(runtime: Runtime[Any], api: httpx
     assert (await stages_said(runtime, lead.lead_id))[2:] == [("iql", "rules_changed")]
 
 
+async def test_a_lead_that_comes_back_under_new_rules_is_held_all_the_same(
+    runtime: Runtime[Any], api: httpx.AsyncClient, lead: Heard, clock: SetClock
+) -> None:
+    """The stage event is the first thing heard under the new rules, long after the lead went to sales."""
+    await hear(runtime, lead.card(), lead.born(asked_for="demo_requested"))
+    lead.follow("sql")
+    clock.advance(200 * DAY)
+    await api.put("/v1/rules", json=richer())
+    await hear(runtime, lead.moved("returned", "no_budget"))
+    assert await stages_said(runtime, lead.lead_id) == [("sql", "demo_requested")]
+    due = await fetch(runtime, "SELECT due_at FROM scoring.timer WHERE name = 'hold'")
+    assert due[0]["due_at"] == clock.now() + 90 * DAY
+
+
 async def test_recounting_killed_in_the_middle_goes_on_where_it_was(
     runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock, scoring_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
