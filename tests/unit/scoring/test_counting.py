@@ -13,7 +13,7 @@ from services.scoring.domain.engagement import Fact
 from services.scoring.domain.ledger import Entry, standing
 from services.scoring.domain.ruleset import RuleSet
 from services.scoring.domain.scored import Cycle, Memory, Past, Scored
-from tests.support.rule_examples import day, fact, rule_data, rules
+from tests.support.rule_examples import activity, day, fact, rule_data, rules
 
 RULES = rules()
 CARD = UUID(int=99)
@@ -58,9 +58,10 @@ class Book:
             counting.count(scored, one, self.new_id)
         self.keep(scored)
 
-    def adopt(self, changed: RuleSet) -> None:
+    def adopt(self, changed: RuleSet, since: float = 50) -> None:
         self.rules = changed
         scored = self.scored(whole=True)
+        scored.rules_since = day(since)
         counting.adopt_rules(scored, self.new_id)
         self.keep(scored)
 
@@ -212,6 +213,17 @@ def test_new_rules_count_from_when_they_came_into_force_and_the_past_stays_as_it
     versions = {(e.award.rule, e.award.tenths): e.rule_version for e in standing(book.entries)}
     assert versions == {("prices", 200): 2, ("page", 10): 1, ("business_email", 50): 2}
     assert book.score(50) == book.memory.figures(book.rules, day(50)).score
+
+
+def test_what_only_new_rules_give_points_for_is_not_in_the_scores_before_them() -> None:
+    book = told(fact("chat_message", 49, 1))
+    data = rule_data() | {"version": 2}
+    data["engagement"]["rules"]["chat"] = activity("chat_message", 8, "14d", {"points": 8})
+    book.adopt(rules(**data))
+    assert (book.score(49.9), book.score(50)) == (0, 76)
+    del data["engagement"]["rules"]["chat"]
+    book.adopt(rules(**data | {"version": 3}), since=60)
+    assert (book.score(49.9), book.score(59), book.score(60)) == (0, 49, 0)
 
 
 @settings(max_examples=50, deadline=None)

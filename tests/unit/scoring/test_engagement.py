@@ -6,7 +6,7 @@ import pytest
 
 from services.scoring.domain.award import Award, total
 from services.scoring.domain.engagement import Fact, fold, why
-from tests.support.rule_examples import day, fact, rule_data, rules
+from tests.support.rule_examples import activity, day, fact, rule_data, rules
 
 RULES = rules()
 
@@ -94,6 +94,15 @@ def test_the_order_and_the_number_in_which_facts_become_known_do_not_matter(seed
     facts = [fact(chance.choice(names), chance.randrange(40) / 2, number) for number in range(30)]
     shuffled = chance.sample(facts, len(facts)) + chance.sample(facts, 10)
     assert fold(shuffled, RULES) == fold(facts, RULES)
+
+
+def test_a_rule_that_counts_once_does_so_also_when_nothing_is_left_of_its_points() -> None:
+    data = rule_data()
+    data["engagement"]["rules"]["trial"] = activity("trial_started", 5, "1d", {"times": 1})
+    trials = [fact("trial_started", at, at + 1) for at in (0, 300)]
+    assert [award.event_id.int for award in fold(trials, rules(**data))[1]] == [1]
+    data["engagement"]["rules"]["trial"]["most"]["within"] = "26w"
+    assert [award.event_id.int for award in fold(trials, rules(**data))[1]] == [1, 301]
 
 
 def test_old_awards_are_dropped_only_when_they_can_matter_no_more() -> None:
