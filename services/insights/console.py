@@ -75,7 +75,7 @@ async def lead(request: Request, lead_id: UUID) -> HTMLResponse:
     runtime = _runtime(request)
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
-        found = await read_lead(connection, lead_id)
+        found = await read_lead(connection, lead_id, runtime.settings.timezone)
     return _page(runtime, "leads", "lead.html", {"as_of": as_of, **found})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 500
 
 
-async def read_lead(connection: Connection, lead_id: UUID) -> dict[str, object]:
+async def read_lead(connection: Connection, lead_id: UUID, zone: tzinfo) -> dict[str, object]:
     """The variables of `lead.html`, but for the frame. Raises `NotFound`."""
     row = await require_lead(connection, lead_id)
     noted = msgspec.convert(row["noted"], Noted)
     return {
         "lead": _head(row),
         "score": _score(noted.grading),
-        "timeline": await _timeline(connection, lead_id),
+        "timeline": await _timeline(connection, lead_id, zone),
         "consents": [
             {"purpose": words(purpose), "granted": consent.granted, "at": consent.at, "text": consent.text}
             for purpose, consent in noted.consent.items()
@@ -82,18 +83,18 @@ def _score(grading: Grading | None) -> dict[str, object] | None:
     }
 
 
-async def _timeline(connection: Connection, lead_id: UUID) -> list[dict[str, object]]:
+async def _timeline(connection: Connection, lead_id: UUID, zone: tzinfo) -> list[dict[str, object]]:
     rows = await connection.fetch(
         """SELECT at, type, source, data FROM insights.timeline WHERE lead_id = $1
             ORDER BY at DESC, event_id DESC LIMIT $2""",
         lead_id,
         MOST_ENTRIES,
     )
-    return [_entry(row) for row in rows]
+    return [_entry(row, zone) for row in rows]
 
 
-def _entry(row: asyncpg.Record) -> dict[str, object]:
-    told = line(row["type"], row["data"])
+def _entry(row: asyncpg.Record, zone: tzinfo) -> dict[str, object]:
+    told = line(row["type"], row["data"], zone)
     return {
         "at": row["at"],
         "source": row["source"].rpartition("/")[2],

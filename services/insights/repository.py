@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -62,6 +62,11 @@ _VALUES = ", ".join(
 )
 _ARRAYS = ", ".join(f"${place}::{kind}[]" for place, (_, kind, _) in enumerate(_COLUMNS, start=1))
 _SETS = ", ".join(f"{name} = excluded.{name}" for name, _, _ in _COLUMNS[1:])
+
+_TALLY_KEY = "day, test, measure, site, source, channel, campaign, product, shard"
+_TALLY_ARRAYS = """$1::date[], $2::bool[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::smallint[]"""
+_SAME_TALLY = " AND ".join(f"t.{name} = f.{name}" for name in _TALLY_KEY.split(", "))
 
 
 class LeadViews:
@@ -212,22 +217,30 @@ async def _add(connection: Connection, leads: Iterable[tuple[UUID, Counter[Tally
         shard = lane_of(lead_id) % SHARDS
         change.update({(tally, shard): times for tally, times in after.items()})
         change.subtract({(tally, shard): times for tally, times in before.items()})
-    rows = sorted(
-        (tally.day, tally.test, tally.measure, tally.origin.site, tally.origin.source, tally.origin.channel,
-         tally.origin.campaign, tally.product, shard, times)
-        for (tally, shard), times in change.items() if times
+    rows = sorted((*_key(tally), shard, times) for (tally, shard), times in change.items() if times)
+    if rows:
+        await connection.execute(
+            f"""INSERT INTO insights.tally AS t ({_TALLY_KEY}, leads)
+                SELECT * FROM unnest({_TALLY_ARRAYS}, $10::bigint[])
+                ON CONFLICT ({_TALLY_KEY}) DO UPDATE SET leads = t.leads + excluded.leads""",
+            *zip(*rows, strict=True),
+        )
+    fallen = [row[:-1] for row in rows if row[-1] < 0]
+    if fallen:
+        # A source of which nobody is left is not remembered, and sums stay as few as they can be.
+        await connection.execute(
+            f"""DELETE FROM insights.tally t USING unnest({_TALLY_ARRAYS}) AS f({_TALLY_KEY})
+                WHERE t.leads = 0 AND {_SAME_TALLY}""",
+            *zip(*fallen, strict=True),
+        )
+
+
+def _key(tally: Tally) -> tuple[date, bool, str, str, str, str, str, str]:
+    origin = tally.origin
+    return (
+        tally.day, tally.test, tally.measure, origin.site, origin.source, origin.channel, origin.campaign,
+        tally.product,
     )  # fmt: skip
-    if not rows:
-        return
-    await connection.execute(
-        """INSERT INTO insights.tally AS t
-                (day, test, measure, site, source, channel, campaign, product, shard, leads)
-            SELECT * FROM unnest($1::date[], $2::bool[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                $8::text[], $9::smallint[], $10::bigint[])
-            ON CONFLICT (day, test, measure, site, source, channel, campaign, product, shard)
-            DO UPDATE SET leads = t.leads + excluded.leads""",
-        *zip(*rows, strict=True),
-    )
 
 
 async def _save_moves(connection: Connection, leads: Sequence[Lead[LeadView]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.insights.domain.note import CardNote
+from services.insights.domain.progress import DEPTH
 from services.insights.domain.words import (
     because,
     capital,
@@ -54,6 +55,14 @@ _BECAME: Mapping[str, str] = {
     Stage.disqualified: "Was found not to be a lead",
     Stage.merged: "Was joined with another lead",
 }
+_BACK_TO: Mapping[str, str] = {
+    Stage.registered: "Went back to being confirmed",
+    Stage.iql: "Only wants information again (IQL)",
+    Stage.mql: "Is engaged as before (MQL)",
+    Stage.sql: "Is ready for sales again (SQL)",
+}
+# Stages that say all there is to say when they are entered for this reason.
+_PLAIN = frozenset({(Stage.handed_over, Reason.offered), (Stage.opportunity, Reason.deal_opened)})
 
 _DID: Mapping[str, str] = {
     "form_submitted": "Sent a form",
@@ -144,11 +153,17 @@ def _activity(did: ActivityRecorded) -> str:
 
 @_tells(StageChanged)
 def _stage(move: StageChanged) -> str:
-    became = _BECAME.get(move.to, f"Came to {move.to}")
-    if move.reason == Reason.new_cycle:
-        became = f"Began cycle {move.cycle}"
-    said = f"{became}: {reason_words(move.reason, move.value, move.currency)}"
+    said = _became(move)
+    if (move.to, move.reason) not in _PLAIN:
+        said += f": {reason_words(move.reason, move.value, move.currency)}"
     return said if move.score is None else f"{said}. Score {whole(move.score)}"
+
+
+def _became(move: StageChanged) -> str:
+    if move.reason == Reason.new_cycle:
+        return f"Began cycle {move.cycle}"
+    came_down = DEPTH.get(Stage(move.from_), 0) > DEPTH.get(Stage(move.to), 10) if move.from_ else False
+    return (_BACK_TO if came_down else _BECAME).get(move.to, f"Came to {move.to}")
 
 
 @_tells(ScoreChanged)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +15,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from services.insights.heard import keep_marks
 from shared.clock import SetClock
 from shared.events.codec import Stored
 from shared.service import Runtime
@@ -115,7 +119,7 @@ async def test_erasing_leads_takes_them_out_of_every_sum(
     assert recount({life.lead_id: life.moves for life in stay if not life.test}).equals(await funnel(api))
     await hear(runtime, [life.erased() for life in stay])
     async with runtime.database.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM insights.tally WHERE leads <> 0") == 0
+        assert await connection.fetchval("SELECT count(*) FROM insights.tally") == 0
 
 
 async def test_leads_of_a_period_are_those_that_first_reached_a_stage_in_it(
@@ -222,6 +226,35 @@ async def test_numbers_say_as_of_when_they_are(runtime: Runtime[Any], api: httpx
     assert (answer["as_of"], answer["seconds_behind"]) == ("2026-03-03T09:59:59Z", 5.0)
 
 
+async def test_a_process_that_does_not_hear_itself_says_how_far_the_others_have_heard(
+    runtime: Runtime[Any], api: httpx.AsyncClient, insights_dsn: str, clock: SetClock
+) -> None:
+    hearer = insights(insights_dsn, clock)
+    hearer.progress.heard(range(32), clock.now())
+    writing = asyncio.create_task(keep_marks(hearer))
+    await until(lambda: heard_of(api), "1970-01-01T00:00:00Z")
+    other = insights(insights_dsn, clock)
+    other.progress.heard(range(32, 64), clock.now() - timedelta(minutes=2))
+    writing_too = asyncio.create_task(keep_marks(other))
+    await until(lambda: heard_of(api), "2026-03-03T09:57:59Z")
+    for task in (writing, writing_too):
+        task.cancel()
+    await asyncio.gather(writing, writing_too, return_exceptions=True)
+    for one in (hearer, other):
+        await one.database.close()
+
+
+async def heard_of(api: httpx.AsyncClient) -> str:
+    return str((await funnel(api))["as_of"])
+
+
+async def until(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    deadline = time.monotonic() + 5
+    while (told := await ask()) != wanted and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    assert told == wanted
+
+
 async def test_what_cannot_be_asked_is_said_so(api: httpx.AsyncClient) -> None:
     for params in ({"by": "name"}, {"from": "yesterday"}, {"from": "2026-03-02", "to": "2026-03-01"}, {"groups": "0"}):
         answer = await api.get("/v1/funnel", params=params)
@@ -230,8 +263,6 @@ async def test_what_cannot_be_asked_is_said_so(api: httpx.AsyncClient) -> None:
 
 
 async def test_two_hearers_side_by_side_lose_no_count(insights_dsn: str, clock: SetClock) -> None:
-    import asyncio
-
     dice = random.Random(3)
     lives, told = some_lives(dice, clock.now() - timedelta(days=100), 120)
     parts: dict[int, list[Stored]] = defaultdict(list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -187,15 +188,40 @@ def test_nothing_of_a_person_is_kept_in_the_timeline() -> None:
 
 
 def test_a_stage_change_on_the_page_has_its_chips_and_its_rule() -> None:
-    told = line(
-        StageChanged.type, kept(moved("sql", "demo_requested", from_="mql", rule="fast_track", rule_version=17))
-    )
+    move = moved("sql", "demo_requested", from_="mql", rule="requests.demo_requested", rule_version=17)
+    told = line(StageChanged.type, kept(move), UTC)
     assert (told.summary, told.detail, told.frm, told.to) == (
-        "Asked for a demo", "Rule Fast track, version 17", "mql", "sql",
+        "Asked for a demo", "Rule Demo requested, version 17", "mql", "sql",
     )  # fmt: skip
 
 
 def test_a_score_on_the_page_has_the_points_it_rose_by() -> None:
-    told = line(ScoreChanged.type, kept(scored(previous_score=32.0, top_reasons=[TopReason("demo", 25.0)])))
+    told = line(ScoreChanged.type, kept(scored(previous_score=32.0, top_reasons=[TopReason("demo", 25.0)])), UTC)
     assert (told.summary, told.detail, told.points) == ("Score 57, warm", "+25.0 demo", 25.0)
-    assert line(ScoreChanged.type, kept(scored())).points is None
+    assert line(ScoreChanged.type, kept(scored()), UTC).points is None
+
+
+def test_a_moment_on_the_page_is_told_in_its_timezone_on_the_second_line() -> None:
+    stockholm = ZoneInfo("Europe/Stockholm")
+    told = line(handover.Offered.type, kept(handover.Offered(offer_id="1", due_at="2026-03-03T10:15:00Z")), stockholm)
+    assert (told.summary, told.detail) == ("Offered to a rep", "To answer by 3 Mar, 11:15")
+    put_off = nurture.Deferred(journey="w", step="hello", reason="quiet_hours", until="2026-03-04T07:00:00Z")
+    told = line(nurture.Deferred.type, kept(put_off), stockholm)
+    assert (told.summary, told.detail) == ("Mail 'hello' not sent: quiet hours", "Tried again 4 Mar, 08:00")
+    assert line(handover.Offered.type, kept(handover.Offered(offer_id="1")), stockholm).detail == ""
+    assert line(handover.Offered.type, {"offer_id": "1", "due_at": "soon"}, stockholm).detail == "To answer by soon"
+
+
+@pytest.mark.parametrize(
+    ("move", "said"),
+    [
+        (moved("sql", "expired", from_="handed_over"), "Is ready for sales again (SQL): the offer ran out"),
+        (moved("iql", "score_fell", from_="mql"), "Only wants information again (IQL): has been quiet"),
+        (moved("mql", "hold_ended", from_="returned"), "Became engaged (MQL): the waiting time is over"),
+        (moved("registered", "released", from_="disqualified"), "Was confirmed: was let in again"),
+        (moved("handed_over", "offered", from_="sql"), "Was offered to a rep"),
+        (moved("opportunity", "deal_opened", from_="accepted", score=83.0), "A deal is open. Score 83"),
+    ],
+)
+def test_a_way_back_and_a_plain_step_are_told_as_such(move: StageChanged, said: str) -> None:
+    assert sentence(StageChanged.type, kept(move)) == said
