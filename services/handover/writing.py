@@ -26,6 +26,9 @@ class Letters:
         self.links = Links(settings)
         self._company = settings.company
         self._pages = templates(FOLDER, zone=settings.timezone)
+        # Compiled now: the first lead of the day should not wait for it.
+        for name in ("offer.html", "offer_mail.html", "offer_mail.txt", "worklist.html"):
+            self._pages.get_template(name)
 
     def offer_mail(self, row: asyncpg.Record, now: datetime) -> Mail:
         return write_mail(
