@@ -98,9 +98,11 @@ def build_app(
     app.state.operator_key_hash = hash_key(operator_key)
     # Set when the server begins to stop: streams that would never end by themselves watch it.
     app.state.stopping = asyncio.Event()
+    # Hot paths first: each route of a router that is tried before them costs every request some microseconds.
+    app.router.routes.extend(routes)
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend([*routes, *_own_routes(app, ready or {})])
+    app.router.routes.extend(_own_routes(app, ready or {}))
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -76,8 +77,13 @@ async def _check_origin(sites: Sites, site: Site, origin: str, host: str) -> Non
 
 def ip_prefix(request: Request) -> str:
     """The network of the caller, too wide to be one household's: /24, or /48 in IPv6."""
+    return _network(request.client.host) if request.client else ""
+
+
+@lru_cache(4096)
+def _network(host: str) -> str:
     try:
-        address = ipaddress.ip_address(request.client.host if request.client else "")
+        address = ipaddress.ip_address(host)
     except ValueError:
         return ""
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))

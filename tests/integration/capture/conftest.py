@@ -62,3 +62,10 @@ def clock() -> SetClock:
 async def capture(dsn: str, clock: SetClock) -> AsyncGenerator[Capturing]:
     async with capturing(dsn, clock) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+async def standing(fresh_database: Databases, migrated: str) -> AsyncGenerator[Capturing]:
+    """One service for all tests of a module: for those that change nothing the others look at."""
+    async with capturing(fresh_database(template=migrated), SetClock(NOW)) as made:
+        yield made

@@ -91,9 +91,9 @@ async def test_a_key_in_the_form_or_in_the_header_does_as_well(capture: Capturin
     ],
 )
 async def test_a_form_is_sent_on_to_pages_of_its_site_only(
-    capture: Capturing, redirect: str, origin: str, to: str
+    standing: Capturing, redirect: str, origin: str, to: str
 ) -> None:
-    answer = await send(capture, {"Origin": origin} if origin else {}, redirect=redirect)
+    answer = await send(standing, {"Origin": origin} if origin else {}, redirect=redirect)
     assert (answer.status_code, answer.headers["location"]) == (303, to)
 
 
@@ -151,9 +151,9 @@ async def test_a_form_posted_by_a_script_that_wants_json_gets_json(capture: Capt
     ],
 )
 async def test_a_form_that_cannot_be_read_is_refused_with_a_page(
-    capture: Capturing, body: bytes, content_type: str
+    standing: Capturing, body: bytes, content_type: str
 ) -> None:
-    answer = await capture.client.post(
+    answer = await standing.client.post(
         "/v1/leads?site=pk_demo", content=body, headers={**BROWSER, "Content-Type": content_type}
     )
     assert answer.status_code == 422, answer.text

@@ -84,14 +84,14 @@ async def test_the_operator_learns_the_lead_and_whether_it_is_new(capture: Captu
     ],
 )
 async def test_a_post_that_cannot_be_read_names_the_member_and_why(
-    capture: Capturing, body: dict[str, object], pointer: str, words: str
+    standing: Capturing, body: dict[str, object], pointer: str, words: str
 ) -> None:
-    answer = await capture.post(**body)
+    answer = await standing.post(**body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     found = {problem["pointer"]: problem["detail"] for problem in answer.json()["errors"]}
     assert words in found[pointer]
-    assert await capture.value("SELECT count(*) FROM capture.submission") == 0
+    assert await standing.value("SELECT count(*) FROM capture.submission") == 0
 
 
 async def test_all_that_is_wrong_is_said_at_once(capture: Capturing) -> None:
@@ -101,8 +101,8 @@ async def test_all_that_is_wrong_is_said_at_once(capture: Capturing) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b'{"fields":' + b'{"a":' * 9000, b"[" * 60_000])
-async def test_bytes_that_are_no_object_are_refused_without_harm(capture: Capturing, raw: bytes) -> None:
-    answer = await capture.client.post("/v1/leads", content=raw, headers=SITE)
+async def test_bytes_that_are_no_object_are_refused_without_harm(standing: Capturing, raw: bytes) -> None:
+    answer = await standing.client.post("/v1/leads", content=raw, headers=SITE)
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:leadline:problem:malformed"
 

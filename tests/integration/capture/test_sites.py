@@ -60,8 +60,8 @@ async def test_keys_are_made_listed_changed_and_taken_back(capture: Capturing) -
         {"name": "shop", "colour": "red"},
     ],
 )
-async def test_a_site_that_makes_no_sense_is_refused(capture: Capturing, body: dict[str, Any]) -> None:
-    assert (await put_site(capture, **body)).status_code == 422
+async def test_a_site_that_makes_no_sense_is_refused(standing: Capturing, body: dict[str, Any]) -> None:
+    assert (await put_site(standing, **body)).status_code == 422
 
 
 async def test_a_site_key_opens_nothing_an_operator_may_do(capture: Capturing) -> None:
@@ -117,10 +117,10 @@ async def test_preflights_are_answered_for_listed_origins_only(capture: Capturin
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "http://localhost", "https://127.0.0.1:8443"])
-async def test_the_demo_key_is_for_any_port_of_this_machine(capture: Capturing, origin: str) -> None:
-    assert (await capture.post({**SITE, "Origin": origin}, email="a@norrvik.example")).status_code == 202
+async def test_the_demo_key_is_for_any_port_of_this_machine(standing: Capturing, origin: str) -> None:
+    assert (await standing.post({**SITE, "Origin": origin}, email="a@norrvik.example")).status_code == 202
 
 
 @pytest.mark.parametrize("origin", ["http://localhost.evil.example:80", "http://localhost:80a", "https://demo.example"])
-async def test_the_demo_key_is_for_no_other_machine(capture: Capturing, origin: str) -> None:
-    assert (await capture.post({**SITE, "Origin": origin}, email="a@norrvik.example")).status_code == 403
+async def test_the_demo_key_is_for_no_other_machine(standing: Capturing, origin: str) -> None:
+    assert (await standing.post({**SITE, "Origin": origin}, email="a@norrvik.example")).status_code == 403
