@@ -68,6 +68,14 @@ def test_a_group_is_never_worth_more_than_its_cap() -> None:
     assert sum(earned(*facts).values()) == 120
 
 
+def test_in_a_group_what_adds_and_what_takes_away_are_capped_apart() -> None:
+    data = rule_data()
+    data["engagement"]["rules"]["unsubscribed"] |= {"group": "browsing", "points": -20, "most": {"points": 50}}
+    data["engagement"]["rules"]["product"]["points"] = 9
+    facts = [fact("unsubscribed", 0, 1), fact("product_viewed", 0, 2), fact("product_viewed", 0, 3)]
+    assert [award.tenths for award in fold(facts, rules(**data))[1]] == [-120, 90, 30]
+
+
 def test_points_that_take_away_have_a_cap_too() -> None:
     assert earned(fact("unsubscribed", 0, 1), fact("unsubscribed", 1, 2)) == {1: -150}
 
