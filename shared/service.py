@@ -14,7 +14,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from starlette.routing import BaseRoute
 
-from shared import log
+from shared import log, metrics
 from shared.bus.progress import Progress
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer, Handler
@@ -219,12 +219,29 @@ class Runtime(Generic[S]):
                 fired = 0
             await asyncio.sleep(0 if fired else TIMER_SECONDS)
 
+    async def _show(self) -> None:
+        """Keep the figures that only looking can tell: how far behind the hearing is, and how many leads are held."""
+        name, marks = self.service.name, self.progress.marks
+        if marks:
+            behind = (self.clock.now() - min(marks.values())).total_seconds()
+            metrics.WATERMARK_SECONDS.labels(name).set(behind)
+            metrics.CONSUMER_OLDEST.labels(name).set(behind if self.progress.lag else 0)
+        try:
+            async with self.database.connection() as connection:
+                held = await connection.fetchval(f"SELECT count(DISTINCT lead_id) FROM {name}.held")
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return
+        metrics.HELD_LEADS.labels(name).set(held)
+
     async def _watch(self) -> None:
         """A client library that hangs says nothing: when nothing moves for a minute, start afresh."""
         await self.prepared.wait()
         self.progress.alive()
         while self.service.consumes:
             await asyncio.sleep(5)
+            await self._show()
             if time.monotonic() - self.progress.moved > STUCK_SECONDS:
                 logger.critical("stuck", service=self.service.name, lag=self.progress.lag)
                 stop_hard()

@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from services.capture.acceptance import Answer, Ask, InFlight, KeyReused, Verdict, accept
+from services.capture.domain.channel import OURS
 from services.capture.repeatable import Key
 from services.capture.repository import Record
 from services.capture.room import room_in
@@ -197,7 +198,8 @@ class Intake:
         if isinstance(verdict, InFlight) and loop.time() - waiting.held_since < HELD_SECONDS:
             loop.call_later(_HELD_PAUSE, self._back, waiting)
         elif isinstance(verdict, Answer):
-            metrics.SUBMISSIONS.labels(waiting.ask.submission.touch.channel, verdict.outcome).inc()
+            came_by = waiting.ask.submission.touch.channel
+            metrics.SUBMISSIONS.labels(came_by if came_by in OURS else "other", verdict.outcome).inc()
             if not waiting.answer.done():
                 waiting.answer.set_result(verdict)
         else:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.database import Connection
 
 SHARDS = 8
-FLOW_LOCK = 7811
+FLOW_LOCK = 7821
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Lead[LeadView]], object]], ...] = (
     ("lead_id", "uuid", lambda lead: lead.lead_id),

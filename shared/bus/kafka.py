@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -163,7 +163,9 @@ class KafkaRelay:
             since = min(row["as_of"] for row in rows)
             stored = (await log.read(connection, self.service, after, since, PER_LANE))[:BATCH]
             if not stored:
+                metrics.RELAY_OLDEST.labels(self.service).set(0)
                 return 0
+            metrics.RELAY_OLDEST.labels(self.service).set(_age(stored[0].event_id, began))
             await self._publish(producer, await log.with_cards(connection, stored))
             reached = {event.place[1]: event.place[2] for event in stored}
             await connection.execute(
@@ -195,6 +197,11 @@ class KafkaRelay:
             await asyncio.wait_for(send_all(), ACK_SECONDS)
         except TimeoutError as error:
             raise RelayLost from error
+
+
+def _age(event_id: UUID, now: datetime) -> float:
+    """Seconds since the event was recorded: a UUIDv7 begins with its milliseconds."""
+    return max(0.0, now.timestamp() - (event_id.int >> 80) / 1000)
 
 
 def _key(event: Stored) -> bytes:

@@ -42,6 +42,9 @@ _MEDIA: Mapping[str, str] = {
     "call": "call",
     "phone": "call",
 }
+OURS = frozenset({*_MEDIA.values(), *CLICK_IDS.values(), "direct", "import", "form"})
+"""The channels that have a name here. A page may say another; that one stays on the card and out of the figures."""
+
 _SOCIAL_SOURCES = frozenset({"facebook", "instagram", "linkedin", "twitter", "x", "tiktok", "youtube", "pinterest"})
 _SEARCH_HOSTS = ("google.", "bing.", "duckduckgo.", "yahoo.", "ecosia.", "yandex.", "baidu.", "startpage.", "qwant.")
 _SOCIAL_HOSTS = frozenset({
