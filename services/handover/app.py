@@ -13,7 +13,15 @@ from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.pages import static_files
-from shared.service import Service
+from shared.service import Runtime, Service
+
+
+def equip(runtime: Runtime[SalesLead]) -> None:
+    settings, repository = runtime.settings, runtime.leads.repository
+    assert isinstance(settings, HandoverSettings)
+    assert isinstance(repository, SalesLeads)
+    repository.kept_mails, repository.sender_domain = settings.data_dir / "mail", settings.sender_domain
+
 
 service: Service[SalesLead] = Service(
     name="handover",
@@ -43,4 +51,5 @@ service: Service[SalesLead] = Service(
     tasks=(desk.run, mailer.run),
     serving=(heartbeat.run, streaming.watch),
     settings=HandoverSettings,
+    equip=equip,
 )

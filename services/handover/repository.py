@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -74,10 +75,12 @@ class _Rest:
 
 
 class SalesLeads:
-    """`wake` is told of what the desk and the mailer should look at."""
+    """`wake` is told of what the desk and the mailer should look at; `kept_mails` is where mails are kept as files."""
 
     def __init__(self) -> None:
         self.wake = Wake()
+        self.kept_mails: Path | None = None
+        self.sender_domain = ""
 
     async def load(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, SalesLead]:
         rows = {row["lead_id"]: row for row in await connection.fetch(_LOAD, lead_ids)}
@@ -103,6 +106,12 @@ class SalesLeads:
 
     async def erase(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
         removed: dict[UUID, dict[str, int]] = {lead_id: {} for lead_id in lead_ids}
+        offers = await connection.fetch(
+            "SELECT lead_id, offer_id FROM handover.offer WHERE lead_id = ANY($1)", lead_ids
+        )
+        for row in offers:
+            if self._forget_mail(row["offer_id"]):
+                removed[row["lead_id"]]["kept_mail"] = removed[row["lead_id"]].get("kept_mail", 0) + 1
         for table in ("mail", "offer", "card", "lead"):
             rows = await connection.fetch(
                 f"""WITH gone AS (DELETE FROM handover.{table} WHERE lead_id = ANY($1) RETURNING lead_id)
@@ -112,6 +121,15 @@ class SalesLeads:
             for row in rows:
                 removed[row["lead_id"]][table] = row["rows"]
         return removed
+
+    def _forget_mail(self, offer_id: UUID) -> bool:
+        """Remove the file of an offer that was kept instead of mailed; answers whether there was one."""
+        if self.kept_mails is None:
+            return False
+        file = self.kept_mails / f"offer-{offer_id}@{self.sender_domain}.eml"
+        found = file.exists()
+        file.unlink(missing_ok=True)
+        return found
 
 
 async def _save_cards(connection: Connection, leads: Sequence[Lead[SalesLead]]) -> None:
