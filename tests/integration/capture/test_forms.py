@@ -175,3 +175,10 @@ async def test_the_pages_are_there(capture: Capturing) -> None:
     page = (await capture.client.get("/demo?utm_medium=cpc&utm_source=google&gclid=abc")).text
     assert 'name="source.channel" value="paid_search"' in page
     assert 'name="source.click_ids.gclid" value="abc"' in page
+
+
+async def test_json_that_is_called_a_form_is_read_as_json(capture: Capturing) -> None:
+    content_type = {"Content-Type": "application/x-www-form-urlencoded", "X-Site-Key": "pk_demo"}
+    body = b' {"email": "mara@norrvik.example"}'
+    answer = await capture.client.post("/v1/leads", content=body, headers=content_type)
+    assert (answer.status_code, answer.json().keys()) == (202, {"submission_id"})
