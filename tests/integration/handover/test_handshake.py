@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -290,18 +290,21 @@ async def test_a_person_moves_a_lead_on_and_the_graph_is_asked(
     assert (await moves(runtime, lead.lead_id))[-1] == ("disqualified", "not_icp")
 
 
+NOBODY = UUID(int=7)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", "/v1/worklist"),
         ("GET", "/v1/reps"),
         ("POST", "/v1/reps"),
-        ("PATCH", f"/v1/reps/{uuid4()}"),
-        ("POST", f"/v1/leads/{uuid4()}/accept"),
-        ("POST", f"/v1/leads/{uuid4()}/return"),
-        ("POST", f"/v1/leads/{uuid4()}/outcome"),
-        ("POST", f"/v1/leads/{uuid4()}/stage"),
-        ("GET", f"/v1/leads/{uuid4()}/export"),
+        ("PATCH", f"/v1/reps/{NOBODY}"),
+        ("POST", f"/v1/leads/{NOBODY}/accept"),
+        ("POST", f"/v1/leads/{NOBODY}/return"),
+        ("POST", f"/v1/leads/{NOBODY}/outcome"),
+        ("POST", f"/v1/leads/{NOBODY}/stage"),
+        ("GET", f"/v1/leads/{NOBODY}/export"),
         ("GET", "/v1/events"),
     ],
 )
