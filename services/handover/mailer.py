@@ -65,11 +65,11 @@ class OfferMailer:
         now = self.runtime.clock.now()
         async with self.runtime.database.transaction() as connection:
             due = await connection.fetch(
-                """UPDATE handover.mail SET state = 'sending', attempts = attempts + 1, due_at = $2
-                    WHERE mail_id IN (
+                """WITH due AS MATERIALIZED (
                         SELECT mail_id FROM handover.mail WHERE state IN ('waiting', 'sending') AND due_at <= $1
                         ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-                    RETURNING mail_id""",
+                    UPDATE handover.mail SET state = 'sending', attempts = attempts + 1, due_at = $2
+                    WHERE mail_id IN (SELECT mail_id FROM due) RETURNING mail_id""",
                 now, now + LEASE, CLAIMED_AT_ONCE,
             )  # fmt: skip
             ids = [row["mail_id"] for row in due]

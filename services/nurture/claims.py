@@ -34,12 +34,13 @@ _DUE = """nurture.touch t
     WHERE t.state IN ('planned', 'deferred') AND t.due_at <= $3"""
 
 # The person is locked with the touch: an address that changes meanwhile is read anew, or the touch is passed over.
-_CLAIM = f"""UPDATE nurture.touch c SET state = 'claimed', claimed_until = clock_timestamp() + $4, at = $3,
-        attempts = c.attempts + 1, fingerprint = d.fingerprint, reason = ''
-    FROM (SELECT t.touch_id, p.email, p.fingerprint, p.name, p.language, s.test
+# Chosen in a CTE of its own: a plan that ran the choice once for each touch would claim more than `limit`.
+_CLAIM = f"""WITH d AS MATERIALIZED (SELECT t.touch_id, p.email, p.fingerprint, p.name, p.language, s.test
         FROM {_DUE} AND e.ended_at IS NULL AND {MAY_BE_WRITTEN_TO}
-        ORDER BY t.due_at LIMIT $5 FOR UPDATE OF t, p SKIP LOCKED) d
-    WHERE c.touch_id = d.touch_id
+        ORDER BY t.due_at LIMIT $5 FOR UPDATE OF t, p SKIP LOCKED)
+    UPDATE nurture.touch c SET state = 'claimed', claimed_until = clock_timestamp() + $4, at = $3,
+        attempts = c.attempts + 1, fingerprint = d.fingerprint, reason = ''
+    FROM d WHERE c.touch_id = d.touch_id
     RETURNING c.*, false AS lapsed, d.email, d.name, d.language, d.test"""
 
 _REFUSED = f"""SELECT DISTINCT t.lead_id FROM {_DUE} AND NOT {MAY_BE_WRITTEN_TO} LIMIT $4"""

@@ -234,6 +234,23 @@ async def test_two_senders_at_once_send_each_mail_once(house: Nurture, mails: In
     assert sorted(str(mail["To"]) for mail in mails.messages) == sorted(lead.email for lead in leads)
 
 
+async def test_a_claim_takes_no_more_than_it_is_asked_for_however_the_server_plans_it(
+    house: Nurture, clock: SetClock
+) -> None:
+    for number in range(5):
+        await registered(house, clock, email=f"lead{number}@example.com")
+    marks = dict(house.runtime.progress.marks)
+    async with house.runtime.database.transaction() as connection:
+        # Figures as after an analysis of the empty table: the choice of rows may then be made anew for each touch.
+        await connection.execute(
+            "UPDATE pg_class SET reltuples = 0, relpages = 100000 WHERE oid = 'nurture.touch'::regclass"
+        )
+        for join in ("hashjoin", "mergejoin", "material", "memoize"):
+            await connection.execute(f"SET LOCAL enable_{join} = off")
+        claimed = await claims.claim(connection, marks, clock.now(), timedelta(minutes=2), limit=2)
+    assert len(claimed) == 2
+
+
 async def test_while_the_server_is_away_one_mail_is_tried_now_and_then_and_all_leave_when_it_is_back(
     house: Nurture, mails: Inbox, clock: SetClock, tmp_path: Path, unused_tcp_port: int
 ) -> None:
