@@ -268,11 +268,29 @@ async def test_test_leads_are_scored_like_others(runtime: Runtime[Any], clock: S
     assert await stages_said(runtime, lead.lead_id) == [("sql", "demo_requested")]
 
 
-async def test_a_merged_lead_waits_where_it_is(runtime: Runtime[Any], lead: Heard) -> None:
+async def test_a_merged_lead_waits_and_goes_on_when_it_is_taken_apart(runtime: Runtime[Any], lead: Heard) -> None:
     await hear(runtime, lead.card(), lead.born())
     await hear(runtime, lead.moved("merged", "merged"))
     await hear(runtime, lead.did("demo_requested"))
     assert await stages_said(runtime, lead.lead_id) == []
+    assert not await fetch(runtime, "SELECT 1 FROM scoring.held")
+    await hear(runtime, lead.moved("registered", "unmerged"))
+    assert await stages_said(runtime, lead.lead_id) == [("sql", "demo_requested")]
+
+
+async def test_where_a_person_puts_a_lead_points_leave_it_for_a_while(
+    runtime: Runtime[Any], api: httpx.AsyncClient, lead: Heard, clock: SetClock
+) -> None:
+    await hear(runtime, lead.card(), lead.born(), lead.did("pricing_viewed"), lead.did("chat_message"))
+    await api.post(f"/v1/leads/{lead.lead_id}/stage", json={"to": "mql", "reason": "manual"})
+    timers = await fetch(runtime, "SELECT name FROM scoring.timer ORDER BY name")
+    assert [row["name"] for row in timers] == ["cool", "hold"]  # below the line of mql, and still to cool from warm
+    for _ in range(30):
+        clock.advance(DAY)
+        await hear(runtime, lead.did("looked_out_of_the_window"))
+        assert (await stages_said(runtime, lead.lead_id))[1:2] == [("mql", "manual")]
+        await fire(runtime)
+    assert (await stages_said(runtime, lead.lead_id))[2:] == [("iql", "score_fell")]
 
 
 async def test_a_person_moves_a_lead_that_is_ours(runtime: Runtime[Any], api: httpx.AsyncClient, lead: Heard) -> None:

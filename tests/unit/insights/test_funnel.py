@@ -72,6 +72,17 @@ def test_what_is_told_late_but_happened_first_moves_the_day_back() -> None:
     ]  # fmt: skip
 
 
+def test_a_stage_entered_again_by_an_earlier_fact_is_reached_on_the_earlier_day() -> None:
+    progress, stage = progress_of(*REGISTERED, ("mql", "score_reached"), ("iql", "score_fell"))
+    progress.enter(Stage.iql, Stage.mql, "score_reached", 1, AT - timedelta(days=9), "")
+    progress.date(UTC)
+    assert progress.cycles[1].reached[Stage.mql].times == 2
+    sums = tallies(progress, Stage.mql, ORIGIN, test=False)
+    assert "reached:mql" in measures(sums, date(2026, 2, 22))
+    assert "reached:mql" not in measures(sums, date(2026, 3, 4))
+    assert stage is Stage.iql
+
+
 def test_a_stage_entered_again_is_reached_once() -> None:
     progress, stage = progress_of(*REGISTERED, ("iql", "score_reached"),
         ("mql", "score_reached"), ("iql", "score_fell"), ("mql", "score_reached"), ("iql", "score_fell"),
