@@ -34,7 +34,6 @@ class Console:
 _PLACES = (
     ("", "home", "Home", "home", "insights", "/"),
     ("", "leads", "Leads", "people", "insights", "/leads"),
-    ("", "worklist", "Worklist", "list", "handover", "/worklist"),
     ("Look after", "mails", "Mails", "mail", "nurture", "/mails"),
     ("Set up", "demo", "Demo form", "form", "capture", "/demo"),
     ("Set up", "copy", "Copy the form", "copy", "capture", "/demo/form"),
@@ -47,7 +46,7 @@ _PLACES = (
 
 
 def console(current: str, addresses: Mapping[str, str], company: str, without: Collection[str] = ()) -> Console:
-    """The console as seen from the place `current` (home, leads, worklist, mails, ...).
+    """The console as seen from the place `current` (home, leads, mails, ...).
 
     `addresses` says where each service is found by the reader's browser, "" for the service that renders; a service
     not named has no places. `without` leaves out places by key, as the mails when a real mail server takes them.

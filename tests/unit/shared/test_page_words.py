@@ -107,7 +107,8 @@ def test_every_stage_has_a_name_and_the_main_line_goes_down() -> None:
 
 
 def test_the_side_bar_leads_only_to_what_is_there() -> None:
-    seen = console("home", {"insights": "", "handover": "http://127.0.0.1:8004"}, "Tarn Sensors", without=["worklist"])
+    addresses = {"insights": "", "handover": "http://127.0.0.1:8004"}
+    seen = console("home", addresses, "Tarn Sensors")
     places = [place for group in seen.groups for place in group.places]
     assert [(place.label, place.address) for place in places] == [
         ("Home", "/"),
@@ -116,6 +117,8 @@ def test_the_side_bar_leads_only_to_what_is_there() -> None:
         ("Insights", "/docs"),
     ]
     assert [place.label for place in places if place.current] == ["Home"]
+    fewer = console("home", addresses, "Tarn Sensors", without=["leads"])
+    assert [place.label for group in fewer.groups for place in group.places] == ["Home", "Handover", "Insights"]
     assert console("mails", {"nurture": ""}, "").find == ""
 
 
