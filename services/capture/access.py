@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
+from services.capture.cors import origin_allowed
 from services.capture.sites import Site, Sites
-from shared.cors import origin_allowed
 from shared.errors import Malformed, Refused, Unauthorised
 from shared.security import is_operator
 

@@ -12,13 +12,13 @@ from starlette.staticfiles import StaticFiles
 from services.capture import demo, handlers, intake, upkeep, views
 from services.capture.activities import post_activities
 from services.capture.api import router
+from services.capture.cors import SiteCors
 from services.capture.described import descriptions
 from services.capture.pages import STATIC as OWN_STATIC
 from services.capture.posting import THANKS, post_lead
 from services.capture.repository import CaptureRepository, Record
 from services.capture.room import room_in
 from services.capture.settings import CaptureSettings
-from shared.cors import SiteCors
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased, DayCounted
 from shared.events.handover import Learned
 from shared.events.nurture import Bounced, Unsubscribed

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from services.capture import demo
 from services.capture.acceptance import Answer, Ask
 from services.capture.access import Sender, ip_prefix, sender_of
+from services.capture.cors import origin_allowed
 from services.capture.form import flat_name, is_form, lead_of, read_form
 from services.capture.intake import intake_of
 from services.capture.parsing import Context, LeadBody, body_hash, read_lead, understand
@@ -20,7 +21,6 @@ from services.capture.repeatable import Key
 from services.capture.room import Room, room_of
 from shared import metrics
 from shared.clock import uuid7
-from shared.cors import origin_allowed
 from shared.errors import Malformed, Problem
 from shared.trace import traceparent
 

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from shared.cors import SiteCors
+from services.capture.cors import SiteCors
 from shared.database import Database, sqlalchemy_url
 from shared.errors import Malformed, Refused, Unavailable
 from shared.logs import configure_logs

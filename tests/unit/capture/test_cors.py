@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from shared.cors import SiteCors, origin_allowed
+from services.capture.cors import SiteCors, origin_allowed
 from shared.web import build_app
 
 SHOP, BLOG = "https://shop.example.com", "https://blog.example.com"
