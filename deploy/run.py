@@ -7,7 +7,6 @@ One that dies is started again; so is the database.
 from __future__ import annotations
 
 import ctypes
-import gc
 import json
 import os
 import secrets
@@ -171,12 +170,12 @@ def _refuse_taken_ports(settings: Settings) -> None:
 
 def _load_code() -> None:
     """Everything the services need is loaded once, and what is loaded is left alone by the collector after the fork."""
-    import_module("shared.process")
+    from shared.process import spare_the_collector
+
     import_module("uvicorn.protocols.http.httptools_impl")
     for name in SERVICES:
         import_module(f"services.{name}.app")
-    gc.collect()
-    gc.freeze()
+    spare_the_collector()
 
 
 def _fork(name: str) -> int:

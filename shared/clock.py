@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from uuid_utils import compat
+import uuid_utils
+from asyncpg.pgproto import pgproto
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,9 +47,10 @@ class SetClock:
 
 def uuid7(at: datetime | None = None) -> UUID:
     """A new UUIDv7; ids made without `at` in one process ascend. With `at` it carries that moment instead of now."""
+    # The driver's own kind of UUID is a `UUID` that is made, written and sent in a fraction of the time.
     if at is None:
-        return compat.uuid7()
-    return compat.uuid7(nanoseconds=_milliseconds(at) * 1_000_000)
+        return pgproto.UUID(uuid_utils.uuid7().bytes)
+    return pgproto.UUID(uuid_utils.uuid7(nanoseconds=_milliseconds(at) * 1_000_000).bytes)
 
 
 def uuid7_at(moment: datetime) -> UUID:

@@ -12,6 +12,17 @@ from shared.migrations import migrate
 from shared.service import PARTS, Runtime, Service
 from shared.web import server
 
+# Allocations between two looks at the youngest objects, and looks between those at older ones. With Python's own (700,
+# 10, 10) the collector took an eighth of the intake's time, and found nothing: what a request makes is gone with it.
+_COLLECT_AFTER = (50_000, 20, 50)
+
+
+def spare_the_collector() -> None:
+    """To be called once everything is loaded: what lives from start to end is not looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+
 
 def main(service: Service[Any], arguments: list[str] | None = None) -> None:
     """Run the parts that are named, until SIGTERM or SIGINT."""
@@ -25,7 +36,5 @@ def main(service: Service[Any], arguments: list[str] | None = None) -> None:
         return
     runtime = Runtime(service, settings)
     app = runtime.app(wanted or PARTS)
-    # What lives from start to end need not be looked at by every collection; measured as shorter tails elsewhere.
-    gc.collect()
-    gc.freeze()
+    spare_the_collector()
     server(app, settings.host, settings.port_of(service.name)).run()

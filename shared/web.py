@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
+from inspect import iscoroutinefunction
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +21,6 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -44,6 +45,8 @@ Ready = Callable[[], Awaitable[object]]
 """Raises when its part is not ready; what it returns does not matter."""
 
 READY_SECONDS = 1.0
+# Told to stop, a server waits this long for a request on connections that are open and silent.
+HEAR_OUT_SECONDS = 0.5
 API_PAGE = Path(__file__).parent / "pages" / "api"
 
 _METHODS = frozenset(HTTPMethod)
@@ -83,14 +86,8 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[
-            Middleware(Edge, service=service),
-            Middleware(Errors),
-            *middleware,
-            # Once more, so that the answers to errors of the routes pass through `middleware` like any other.
-            Middleware(Errors),
-            Middleware(BodyCap, per_path=body_bytes or {}),
-        ],
+        # Before Starlette's own answer to a bug, which is text.
+        middleware=[Middleware(Errors)],
         exception_handlers=dict.fromkeys((HTTPException, RequestValidationError, Problem), answer),
         responses={"default": {"description": "A problem document (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -98,11 +95,15 @@ def build_app(
     app.state.operator_key_hash = hash_key(operator_key)
     # Set when the server begins to stop: streams that would never end by themselves watch it.
     app.state.stopping = asyncio.Event()
-    # Hot paths first: each route of a router that is tried before them costs every request some microseconds.
-    app.router.routes.extend(routes)
+    app.router.routes.extend([*routes, *_own_routes(ready or {})])
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend(_own_routes(app, ready or {}))
+    inner: ASGIApp = BodyCap(Exact(app.build_middleware_stack(), routes), body_bytes or {})
+    # Inside `middleware` too, so that the answers to errors of the routes pass through it like any other.
+    inner = Errors(inner) if middleware else inner
+    for one in reversed(middleware):
+        inner = one.cls(inner, *one.args, **one.kwargs)
+    app.middleware_stack = Edge(Errors(inner), service)
     return app
 
 
@@ -110,7 +111,33 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if isinstance(self.config.app, FastAPI):
             self.config.app.state.stopping.set()
+        await self._hear_out()
         await super().shutdown(sockets)
+
+    async def _hear_out(self) -> None:
+        """Refuse new connections, but answer whoever is connected already: their request may be on its way."""
+        until = perf_counter() + HEAR_OUT_SECONDS
+        # Whoever has connected is accepted first: a listener that is closed resets those in its queue.
+        while perf_counter() < until:
+            if not self._somebody_is_at_the_door():
+                break
+            await asyncio.sleep(0)
+        for listener in self.servers:
+            listener.close()
+        while self.server_state.connections and perf_counter() < until and not self.force_exit:
+            for connection in list(self.server_state.connections):
+                cycle = getattr(connection, "cycle", None)
+                if cycle is not None and not cycle.response_complete:
+                    # uvicorn's word for: answer this one, say `Connection: close`, and close.
+                    connection.shutdown()
+            await asyncio.sleep(0.002)
+
+    def _somebody_is_at_the_door(self) -> bool:
+        doors = select.poll()
+        for listener in self.servers:
+            for door in listener.sockets:
+                doors.register(door.fileno(), select.POLLIN)
+        return bool(doors.poll(0))
 
 
 def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
@@ -149,8 +176,8 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
+        headers = dict[bytes, bytes](scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
         started = perf_counter()
 
@@ -161,7 +188,7 @@ class Edge:
             await send(message)
 
         scope.setdefault("state", {})["request_id"] = request_id
-        with traced(headers.get("traceparent")):
+        with traced(headers.get(b"traceparent", b"").decode("latin-1")):
             return await self._app(scope, receive, send_marked)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
@@ -206,7 +233,31 @@ class Errors:
             await answer_to(error)(scope, receive, send)
 
 
-def _own_routes(app: FastAPI, ready: Mapping[str, Ready]) -> list[BaseRoute]:
+class Exact:
+    """Finds plain routes without parameters by method and path; all others are for the app inside.
+
+    Hot paths are among them: FastAPI's own layers cost a request as much as all that capture makes of it.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self._app = app
+        self._routes = {
+            (method, route.path): route
+            for route in reversed(routes)
+            if isinstance(route, Route) and not route.param_convertors and iscoroutinefunction(route.endpoint)
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            return await self._app(scope, receive, send)
+        scope["route"], scope["path_params"] = route, {}
+        response: Response = await route.endpoint(Request(scope, receive, send))
+        return await response(scope, receive, send)
+
+
+def _own_routes(ready: Mapping[str, Ready]) -> list[BaseRoute]:
     async def livez(_request: Request) -> Response:
         return JSONResponse({"live": True})
 
