@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from services.capture import demo, handlers, intake, upkeep, views
 from services.capture.activities import post_activities
 from services.capture.api import router
 from services.capture.cors import SiteCors
 from services.capture.described import descriptions
-from services.capture.pages import STATIC as OWN_STATIC
+from services.capture.pages import STATIC
 from services.capture.posting import THANKS, post_lead
 from services.capture.repository import CaptureRepository, Record
 from services.capture.room import room_in
@@ -24,7 +23,7 @@ from shared.events.handover import Learned
 from shared.events.nurture import Bounced, Unsubscribed
 from shared.events.privacy import ErasureDone
 from shared.events.stage import StageChanged
-from shared.pages import STATIC
+from shared.pages import static_files
 from shared.service import Runtime, Service
 
 _LEADS, _ACTIVITIES, _VIEWS = "/v1/leads", "/v1/activities", "/v1/views"
@@ -63,7 +62,6 @@ service = Service[Record](
         Route("/demo/thanks", demo.thanks),
         Route("/demo/form", demo.how_to_copy),
         Route(THANKS, demo.received),
-        Mount("/static/capture", StaticFiles(directory=OWN_STATIC)),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        *static_files("capture", STATIC),
     ),
 )

@@ -11,10 +11,11 @@ from services.handover.domain import words
 from services.handover.links import Links
 from services.handover.pages import FOLDER
 from services.handover.settings import HandoverSettings
-from shared.pages import Mail, templates, write_mail
+from shared.pages import Mail, line, templates
 
 if TYPE_CHECKING:
     import asyncpg
+    from jinja2 import Environment
 
 _REASONS = [{"code": str(code), "label": label} for code, label in words.RETURN_LABELS.items()]
 
@@ -124,6 +125,15 @@ class Letters:
             "due": None if holds else row["due_at"],
             "address": self.links.offer_path(row["offer_id"]),
         }
+
+
+def write_mail(pages: Environment, name: str, **variables: object) -> Mail:
+    """The mail `name` as text and HTML, from `<name>.txt` and `<name>.html`; the subject is what the text one sets.
+
+    A subject is one line whatever the variables hold, so that no name can add a header.
+    """
+    text = pages.get_template(f"{name}.txt").make_module(variables)
+    return Mail(line(str(vars(text)["subject"])), str(text), pages.get_template(f"{name}.html").render(variables))
 
 
 def page_state(row: asyncpg.Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.insights import api, console, handlers, heard
 from services.insights.domain.lead import LeadView
-from services.insights.pages import FOLDER, STATIC
+from services.insights.pages import STATIC, console_pages
 from services.insights.repository import LeadViews
 from services.insights.settings import InsightsSettings
 from services.insights.stream import StageStream
@@ -13,7 +13,7 @@ from shared.events.capture import ActivityRecorded, CardChanged, DayCounted
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
-from shared.pages import static_files, templates
+from shared.pages import static_files
 from shared.service import Runtime, Service
 
 DEEDS = (ActivityRecorded, nurture.Opened, nurture.Clicked)
@@ -41,7 +41,7 @@ def equip(runtime: Runtime[LeadView]) -> None:
     assert isinstance(settings, InsightsSettings)
     assert isinstance(views, LeadViews)
     views.zone = settings.timezone
-    runtime.attached["pages"] = templates(FOLDER, zone=settings.timezone)
+    runtime.attached["pages"] = console_pages(settings.timezone)
     runtime.attached["stream"] = StageStream(runtime.database, settings.stream_readers)
 
 

@@ -13,10 +13,10 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from services.nurture.claims import Claim
 from services.nurture.domain.journey import Journey, MailStep
+from services.nurture.domain.naming import called
 from services.nurture.journey_files import BadJourney
 from shared.mail import compose
-from shared.pages import Mail
-from shared.pages.names import called, line
+from shared.pages import Mail, line
 from shared.security import BadLink, Signer
 
 # Whoever writes a journey writes a subject, not a program.

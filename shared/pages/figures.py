@@ -1,12 +1,10 @@
-"""How a figure is written: thousands marks, a true minus, a no-break space before a unit."""
+"""How a figure is written: thousands marks, and a true minus."""
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 MINUS = "−"
-GAP = "\u00a0"
-_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
 
 def figure(value: int | Decimal) -> str:
@@ -14,33 +12,6 @@ def figure(value: int | Decimal) -> str:
     return f"{value:,}".replace("-", MINUS)
 
 
-def points(value: float | Decimal | None) -> str:
-    """A score or its part to one decimal: `84` is `84.0`, None is `unknown`."""
-    return "unknown" if value is None else f"{value:z,.1f}".replace("-", MINUS)
-
-
 def whole(value: float | Decimal | None) -> str:
-    """The same without the decimal, where there is little room: `84.4` is `84`."""
+    """A score without its decimal: `84.4` is `84`, None is `unknown`."""
     return "unknown" if value is None else f"{value:z,.0f}".replace("-", MINUS)
-
-
-def signed(value: float | Decimal) -> str:
-    """Points won or lost: `+40.0`, `−4.1`, and `0.0` without a sign."""
-    return points(value) if round(value, 1) == 0 else f"{value:+,.1f}".replace("-", MINUS)
-
-
-def percent(share: float | None) -> str:
-    """A share of one: `0.708` is `70.8 %`, None is `unknown`.
-
-    Half a tenth goes up, as in `toFixed` of the pages' scripts: a figure must not change when a script writes it again.
-    """
-    if share is None:
-        return "unknown"
-    return f"{Decimal(share * 100).quantize(Decimal('0.1'), ROUND_HALF_UP)}{GAP}%"
-
-
-def money(amount: str | Decimal, currency: str) -> str:
-    """`money("18400.00", "EUR")` is `€ 18,400`; cents are written when there are any."""
-    value = Decimal(amount)
-    digits = f"{value:z,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
-    return f"{_SIGNS.get(currency, currency)}{GAP}{digits}".replace("-", MINUS)

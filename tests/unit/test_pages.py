@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from shared.pages import CONTENT_SECURITY_POLICY, LAYOUTS, STATIC, templates, write_mail
-from shared.pages.names import called
+from services.handover.writing import write_mail
+from services.insights.pages import console_pages
+from services.nurture.domain.naming import called
+from shared.pages import CONTENT_SECURITY_POLICY, LAYOUTS, STATIC, templates
 from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, Sample, hostile
 from tests.support.pages import ROOT, Page, signs, static_file
 
@@ -24,7 +26,7 @@ WRITTEN = (".html", ".css", ".js")
 MAILS = ("offer_mail", "welcome", "second")
 PAGES = [sample for sample in SAMPLES if Path(sample.template).stem not in MAILS]
 MARKUP = [sample for sample in SAMPLES if sample.template.endswith(".html")]
-INCLUDED = {"drawing.html", "funnel.html"}
+INCLUDED = {"console_parts.html", "drawing.html", "funnel.html"}
 
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 every_page = pytest.mark.parametrize("sample", PAGES, ids=lambda sample: sample.id)
@@ -32,7 +34,8 @@ every_page = pytest.mark.parametrize("sample", PAGES, ids=lambda sample: sample.
 
 @cache
 def pages_of(service: str) -> Environment:
-    return templates(ROOT / "services" / service / "pages", zone=ZoneInfo("Europe/Stockholm"))
+    zone = ZoneInfo("Europe/Stockholm")
+    return console_pages(zone) if service == "insights" else templates(ROOT / "services" / service / "pages", zone=zone)
 
 
 def rendered(sample: Sample) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from services.insights.domain.figures import signed
 from services.insights.domain.note import CardNote
 from services.insights.domain.progress import DEPTH
 from services.insights.domain.words import (
@@ -29,7 +30,7 @@ from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.lifecycle import Reason, Stage
-from shared.pages.figures import figure, signed, whole
+from shared.pages.figures import figure, whole
 
 N = TypeVar("N", bound=msgspec.Struct)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+from services.insights.domain.figures import money, signed
 from shared.events.stage import TopReason
 from shared.lifecycle import Reason
-from shared.pages.figures import money, signed
 
 REASONS: Mapping[str, str] = {
     Reason.manual: "decided by a person",

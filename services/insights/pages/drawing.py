@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypedDict
 
-from shared.pages.figures import percent
+from services.insights.domain.figures import percent
 
 TALLEST = 150.0
 """Height of the bar of the stage that most leads reached; all others are to its scale."""
