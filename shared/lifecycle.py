@@ -8,39 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum, auto
 from typing import Literal
 
 from shared.errors import Refused
 from shared.reasons import (
-    DEFAULT_HOLD,
     DISQUALIFY_REASONS,
     FAST_TRACK,
-    LOST_HOLDS,
     LOST_REASONS,
     PROOFS,
-    RETURN_HOLDS,
     RETURN_REASONS,
     Reason,
 )
 
 
 class Stage(StrEnum):
-    prospect = auto()
-    captured = auto()
-    registered = auto()
-    iql = auto()
-    mql = auto()
-    sql = auto()
-    handed_over = auto()
-    accepted = auto()
-    opportunity = auto()
-    customer = auto()
-    returned = auto()
-    lost = auto()
-    disqualified = auto()
-    merged = auto()
+    prospect = auto()  # looks like a buyer but never contacted us; no marketing
+    captured = auto()  # showed interest and can be reached; not proven real
+    registered = auto()  # proven real
+    iql = auto()  # looking for information, early days
+    mql = auto()  # fits and is engaged, shows no wish to buy yet
+    sql = auto()  # ready to talk to a salesperson
+    handed_over = auto()  # offered to a salesperson, who has not answered yet
+    accepted = auto()  # a salesperson took it and is working on it
+    opportunity = auto()  # a deal with a value is open
+    customer = auto()  # bought
+    returned = auto()  # sales gave it back for a reason
+    lost = auto()  # talked to sales, no deal, for a reason
+    disqualified = auto()  # not a lead, for a reason
+    merged = auto()  # the same person as another lead, which goes on for both
 
 
 S, R = Stage, Reason
@@ -48,40 +44,26 @@ S, R = Stage, Reason
 WHO_MERGED = "who merged"
 """Stands in `OWNER` for the owner of a merged lead, which only its history tells: ask `owner`."""
 
-_TABLE: Mapping[Stage, tuple[str, set[Stage], str]] = {
-    S.prospect: ("capture", {S.captured, S.disqualified}, "Looks like a buyer but never contacted us; no marketing"),
-    S.captured: ("capture", {S.registered, S.disqualified}, "Showed interest and can be reached; not proven real"),
-    S.registered: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}, "Proven real"),
-    S.iql: ("scoring", {S.mql, S.sql, S.customer, S.disqualified}, "Looking for information, early days"),
-    S.mql: ("scoring", {S.iql, S.sql, S.customer, S.disqualified}, "Fits and is engaged, shows no wish to buy yet"),
-    S.sql: ("handover", {S.handed_over, S.returned, S.customer, S.disqualified}, "Ready to talk to a salesperson"),
-    S.handed_over: (
-        "handover",
-        {S.accepted, S.sql, S.returned, S.customer, S.disqualified},
-        "Offered to a salesperson, who has not answered yet",
-    ),
-    S.accepted: (
-        "handover",
-        {S.opportunity, S.returned, S.lost, S.customer, S.disqualified},
-        "A salesperson took it and is working on it",
-    ),
-    S.opportunity: (
-        "handover",
-        {S.customer, S.lost, S.returned, S.disqualified},
-        "A deal with a value is open",
-    ),
-    S.customer: ("handover", {S.registered}, "Bought"),
-    S.returned: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}, "Sales gave it back for a reason"),
-    S.lost: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}, "Talked to sales, no deal, for a reason"),
-    S.disqualified: ("scoring", {S.registered, S.customer}, "Not a lead, for a reason"),
-    S.merged: (WHO_MERGED, set(), "The same person as another lead, which goes on for both"),
+_TABLE: Mapping[Stage, tuple[str, set[Stage]]] = {
+    S.prospect: ("capture", {S.captured, S.disqualified}),
+    S.captured: ("capture", {S.registered, S.disqualified}),
+    S.registered: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}),
+    S.iql: ("scoring", {S.mql, S.sql, S.customer, S.disqualified}),
+    S.mql: ("scoring", {S.iql, S.sql, S.customer, S.disqualified}),
+    S.sql: ("handover", {S.handed_over, S.returned, S.customer, S.disqualified}),
+    S.handed_over: ("handover", {S.accepted, S.sql, S.returned, S.customer, S.disqualified}),
+    S.accepted: ("handover", {S.opportunity, S.returned, S.lost, S.customer, S.disqualified}),
+    S.opportunity: ("handover", {S.customer, S.lost, S.returned, S.disqualified}),
+    S.customer: ("handover", {S.registered}),
+    S.returned: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}),
+    S.lost: ("scoring", {S.iql, S.mql, S.sql, S.customer, S.disqualified}),
+    S.disqualified: ("scoring", {S.registered, S.customer}),
+    S.merged: (WHO_MERGED, set()),
 }
 
-OWNER: Mapping[Stage, str] = {stage: owner for stage, (owner, _, _) in _TABLE.items()}
-EDGES: Mapping[Stage, frozenset[Stage]] = {stage: frozenset(next_ones) for stage, (_, next_ones, _) in _TABLE.items()}
+OWNER: Mapping[Stage, str] = {stage: owner for stage, (owner, _) in _TABLE.items()}
+EDGES: Mapping[Stage, frozenset[Stage]] = {stage: frozenset(next_ones) for stage, (_, next_ones) in _TABLE.items()}
 """The stages a lead can be moved to. Merging stands beside it: any stage -> merged -> that same stage (see `move`)."""
-MEANING: Mapping[Stage, str] = {stage: meaning for stage, (_, _, meaning) in _TABLE.items()}
-"""What each stage says to people, in a line."""
 
 BIRTHS = frozenset({S.prospect, S.captured})
 """The stages in which a lead comes into being; capture says them."""
@@ -194,7 +176,7 @@ def first(to: Stage, reason: str) -> StageChange:
 def move(
     stage: Stage | None, cycle: int, to: Stage, reason: str, by: str, *, before: Stage | None = None
 ) -> StageChange:
-    """Moves a lead by one edge, as the service `by`; from customer to registered its next cycle begins.
+    """Moves a lead by one edge, or into being, as the service `by`; from customer to registered its next cycle begins.
 
     A merged lead goes back to `before`, the stage it was merged at, and nowhere else. Raises `NotOwner` when another
     service owns the lead, `IllegalMove` when the graph has no such edge or not for that reason.
@@ -207,38 +189,19 @@ def move(
     return StageChange(stage, to, str(reason), (0 if stage is None else cycle) + begins)
 
 
-def path(stage: Stage, to: Stage) -> list[Stage]:
-    """The stages one command enters in turn, in one transaction, to bring a lead to `to`, the last of them.
-
-    `path(accepted, customer)` is [opportunity, customer], as a rep wins a deal. Raises `IllegalMove` where one
-    command does not reach.
-    """
-    if stop := _BY_WAY_OF.get((stage, to)):
-        return [stop[0], to]
-    if not _joined(stage, to):
-        raise IllegalMove(stage, to)
-    return [to]
-
-
-def walk(stage: Stage, cycle: int, to: Stage, reason: str, by: str) -> list[StageChange]:
+def walk(
+    stage: Stage | None, cycle: int, to: Stage, reason: str, by: str, *, before: Stage | None = None
+) -> list[StageChange]:
     """`move` that passes through the stage between where the reason has no edge of its own.
 
     From accepted, `won` opens the deal and wins it (two changes), a `purchase` is one change. Raises as `move` does.
     """
-    stop = _BY_WAY_OF.get((stage, to))
-    if stop is None or legal(stage, to, reason):
-        return [move(stage, cycle, to, reason, by)]
+    stop = None if stage is None or legal(stage, to, reason) else _BY_WAY_OF.get((stage, to))
+    if stop is None:
+        return [move(stage, cycle, to, reason, by, before=before)]
     through, usual = stop
     stopping = move(stage, cycle, through, reason if legal(stage, through, reason) else usual, by)
     return [stopping, move(through, stopping.cycle, to, reason, by)]
-
-
-def hold(stage: Stage, reason: str) -> timedelta | None:
-    """How long a lead that became `returned` or `lost` for that reason waits before it is judged again.
-
-    None: until it shows high intent, however long that takes. Raises KeyError for a stage that has no hold.
-    """
-    return {S.returned: RETURN_HOLDS, S.lost: LOST_HOLDS}[stage].get(Reason(reason), DEFAULT_HOLD)
 
 
 def adopt(stage_seq: int, event_seq: int) -> Literal["apply", "repeat", "gap"]:

@@ -1,12 +1,10 @@
-"""The reason codes with which leads enter stages, the sets of them that people may choose from, and how long they hold.
+"""The reason codes with which leads enter stages, and the sets of them that people may choose from.
 
 `shared.lifecycle` says which of them fits which edge, and offers all names of this module as its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum, auto
 
 
@@ -76,36 +74,14 @@ class Reason(StrEnum):
 
 R = Reason
 
-# How long a lead stays out of sales' way after it came back from there; None: until it shows high intent by itself.
-# Judgement, not measurement: budgets come round by quarter or half-year, a contract with a competitor by the year.
-RETURN_HOLDS: Mapping[Reason, timedelta | None] = {
-    R.bad_timing: timedelta(days=30),
-    R.no_authority: timedelta(days=30),
-    R.no_budget: timedelta(days=90),
-    R.no_need: timedelta(days=90),
-    R.no_value: timedelta(days=90),
-    R.not_interested: None,
-    R.not_ready: timedelta(days=30),
-    R.unreachable: timedelta(days=14),
-    R.wrong_contact: None,
-}
-LOST_HOLDS: Mapping[Reason, timedelta | None] = {
-    R.bad_timing: timedelta(days=90),
-    R.competitor: timedelta(days=365),
-    R.no_authority: timedelta(days=90),
-    R.no_budget: timedelta(days=180),
-    R.no_decision: timedelta(days=90),
-    R.no_need: timedelta(days=180),
-    R.no_value: timedelta(days=180),
-    R.not_interested: None,
-    R.too_expensive: timedelta(days=180),
-    R.trial_not_bought: timedelta(days=90),
-    R.unreachable: timedelta(days=30),
-}
-DEFAULT_HOLD = timedelta(days=30)
-
-RETURN_REASONS = frozenset(RETURN_HOLDS)
-LOST_REASONS = frozenset(LOST_HOLDS)
+RETURN_REASONS = frozenset({
+    R.bad_timing, R.no_authority, R.no_budget, R.no_need, R.no_value, R.not_interested, R.not_ready, R.unreachable,
+    R.wrong_contact,
+})  # fmt: skip
+LOST_REASONS = frozenset({
+    R.bad_timing, R.competitor, R.no_authority, R.no_budget, R.no_decision, R.no_need, R.no_value, R.not_interested,
+    R.too_expensive, R.trial_not_bought, R.unreachable,
+})  # fmt: skip
 DISQUALIFY_REASONS = frozenset({
     R.competitor, R.do_not_contact, R.duplicate, R.no_authority, R.no_budget, R.no_need, R.no_value, R.not_icp,
     R.not_interested, R.spam, R.test, R.trial_not_bought, R.unreachable, R.wrong_contact,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from services.scoring.domain.holds import DEFAULT_HOLD, hold
 from services.scoring.domain.ruleset import Gate, RuleSet
 from shared import lifecycle
 from shared.lifecycle import Reason, Stage
@@ -97,9 +98,9 @@ def hold_until(stage: Stage, stage_at: int, reason: str) -> int | None:
     """Until when points do not move a lead: back from sales as long as its reason says, and a while where a person
     has put it. None where points may move it now, or never again."""
     if stage in BACK_FROM_SALES:
-        held = lifecycle.hold(stage, reason)
+        held = hold(stage, reason)
     elif stage in _BY_POINTS and reason == Reason.manual:
-        held = lifecycle.DEFAULT_HOLD
+        held = DEFAULT_HOLD
     else:
         return None
     return None if held is None else stage_at + held // timedelta(microseconds=1)

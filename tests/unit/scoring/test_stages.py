@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from services.scoring.domain.holds import DEFAULT_HOLD
 from services.scoring.domain.moments import DAY
 from services.scoring.domain.stages import (
     Asked,
@@ -156,7 +157,7 @@ def test_a_flag_disqualifies_unless_a_person_has_let_the_lead_in_since(
         ("returned", "not_ready", timedelta(days=30)),
         ("returned", "not_interested", None),
         ("lost", "competitor", timedelta(days=365)),
-        ("lost", "manual", lifecycle.DEFAULT_HOLD),
+        ("lost", "manual", DEFAULT_HOLD),
         ("mql", "score_reached", None),
     ],
 )
