@@ -8,8 +8,8 @@ that SMTP cannot close (RFC 1047).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import ssl
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,7 +41,7 @@ _headers.map_to_type("list-unsubscribe", _AsWritten)  # pyright: ignore[reportAr
 WIRE = policy.SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 SEND_SECONDS = 20
-# Servers close idle connections after some minutes: one that rested this long is asked before it is used.
+# Servers and routers forget idle connections, some without a word: one that rested this long is not used again.
 RESTED_SECONDS = 15
 
 
@@ -92,17 +92,28 @@ class Mailer:
             if self._url is None:
                 await asyncio.to_thread(self._keep, message)
                 return
+            if time.monotonic() - self._used > RESTED_SECONDS:
+                self._drop()
             kept = self._connection
-            connection = await self._connected()
             try:
-                await self._send(connection, message)
+                await self._send(message, kept or await self._connect(self._url))
             except MailServerAway:
-                if connection is not kept:
+                if kept is None:
                     raise
                 # It was closed while it lay idle, and nothing of the message was given away yet.
-                await self._send(await self._connected(), message)
+                await self._send(message, await self._connect(self._url))
 
-    async def _send(self, connection: _Connection, message: EmailMessage) -> None:
+    async def _connect(self, url: str) -> _Connection:
+        connection = self._connection = _Connection(**_address(url), timeout=SEND_SECONDS)
+        try:
+            await connection.connect()
+        except (SMTPException, OSError) as error:
+            self._drop()
+            raise MailServerAway(type(error).__name__, getattr(error, "code", 0)) from error
+        return connection
+
+    async def _send(self, message: EmailMessage, connection: _Connection) -> None:
+        self._used = time.monotonic()
         try:
             await connection.send_message(message)
         except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported) as error:
@@ -114,41 +125,12 @@ class Mailer:
             # Uncertain, or cancelled in the middle of a message: the connection is of no further use.
             self._drop()
             raise
-        self._used = time.monotonic()
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await asyncio.wait_for(connection.quit(), 2)
-            except (SMTPException, OSError):
-                connection.close()
-
-    async def _connected(self) -> _Connection:
-        connection = self._connection
-        if connection is not None and await self._answers(connection):
-            return connection
-        self._drop()
-        assert self._url is not None
-        connection = _Connection(**_address(self._url), timeout=SEND_SECONDS)
-        try:
-            await connection.connect()
-        except (SMTPException, OSError, ssl.SSLError) as error:
-            connection.close()
-            raise MailServerAway(type(error).__name__, getattr(error, "code", 0)) from error
-        self._connection, self._used = connection, time.monotonic()
-        return connection
-
-    async def _answers(self, connection: _Connection) -> bool:
-        if not connection.is_connected:
-            return False
-        if time.monotonic() - self._used < RESTED_SECONDS:
-            return True
-        try:
-            await connection.noop(timeout=5)
-        except (SMTPException, OSError):
-            return False
-        return True
+        if self._connection is not None:
+            with contextlib.suppress(SMTPException, OSError):
+                await asyncio.wait_for(self._connection.quit(), 2)
+            self._drop()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

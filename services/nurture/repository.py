@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from services.nurture.domain.blinding import fingerprint
 from services.nurture.domain.journey import Delivery, Enrolment
 from services.nurture.domain.nurtured import Nurtured
 from services.nurture.domain.person import Consent, Person, Suppression
 from services.nurture.domain.touch import State, Touch
 from shared.events.topics import lane_of
 from shared.leads import Lead
-from shared.security import fingerprint
 
 if TYPE_CHECKING:
     import asyncpg

@@ -15,11 +15,12 @@ import pytest
 
 from services.nurture import claims, unsubscribing
 from services.nurture.app import mailing
+from services.nurture.domain.blinding import fingerprint
 from services.nurture.domain.touch import touch_id_of
 from services.nurture.mailing import Mailing
 from shared.clock import SetClock
 from shared.events.nurture import Unsubscribed
-from shared.security import Signer, fingerprint
+from shared.security import Signer
 from tests.support.nurturing import Nurture, Told, client, unsubscribe_path
 from tests.support.smtp import Inbox
 

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from services.nurture.app import pages, service
 from services.nurture.claims import Claim
+from services.nurture.domain.blinding import fingerprint
 from services.nurture.domain.journey import Journey, MailStep
 from services.nurture.domain.touch import Touch
 from services.nurture.journey_files import JOURNEYS, BadJourney
 from services.nurture.letters import Letters, Links
 from services.nurture.settings import NurtureSettings
 from shared.mail import WIRE
-from shared.security import BadLink, fingerprint
+from shared.security import BadLink
 from shared.service import Runtime
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.paging import Pages
-from shared.security import BadLink, ExpiredLink, Signer, fingerprint, hash_key, new_key
+from shared.security import BadLink, ExpiredLink, Signer, hash_key
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SECRET, OLD_SECRET = b"s" * 32, b"o" * 32
@@ -32,9 +32,9 @@ def test_a_token_is_good_for_one_purpose_and_one_secret() -> None:
     for other in (Signer("offer", SECRET), Signer("unsubscribe", OLD_SECRET)):
         with pytest.raises(BadLink):
             other.read(token, NOW)
-        # Also with the other's key id put in front.
+        # Also with the other's signature put behind.
         with pytest.raises(BadLink):
-            other.read(other.sign("x").partition(".")[0] + "." + token.partition(".")[2], NOW)
+            other.read(token.partition(".")[0] + "." + other.sign("x").partition(".")[2], NOW)
 
 
 def test_no_changed_or_shortened_token_is_accepted() -> None:
@@ -56,28 +56,9 @@ def test_a_token_ends_when_it_says_and_without_an_end_never() -> None:
     assert signer.read(signer.sign("y"), NOW + timedelta(days=36_500)) == "y"
 
 
-def test_links_already_sent_outlive_a_change_of_the_secret() -> None:
-    sent = Signer("unsubscribe", OLD_SECRET).sign("lead")
-    both = Signer("unsubscribe", [SECRET, OLD_SECRET])
-    assert both.read(sent, NOW) == "lead"
-    assert Signer("unsubscribe", SECRET).read(both.sign("new"), NOW) == "new"
-
-
-def test_a_key_is_long_marked_and_stored_only_as_its_hash() -> None:
-    keys = {new_key("sk_") for _ in range(100)}
-    assert len(keys) == 100
-    assert all(key.startswith("sk_") and len(key) >= 43 for key in keys)
-    assert len({hash_key(key) for key in keys}) == 100
-    assert hash_key("sk_a") == hash_key("sk_a")
+def test_a_key_is_stored_only_as_its_hash() -> None:
+    assert hash_key("sk_a") == hash_key("sk_a") != hash_key("sk_b")
     assert "sk_a" not in hash_key("sk_a")
-
-
-def test_a_fingerprint_compares_addresses_but_only_with_the_secret() -> None:
-    blinded = fingerprint("anna@example.com", SECRET)
-    assert blinded == fingerprint("anna@example.com", SECRET)
-    assert blinded != fingerprint("anna@example.org", SECRET)
-    assert blinded != fingerprint("anna@example.com", OLD_SECRET)
-    assert len(blinded) == 64
 
 
 def test_a_cursor_brings_back_the_keys_of_the_last_row() -> None:
