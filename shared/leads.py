@@ -295,8 +295,16 @@ class Leads(Generic[S]):
             await self.save(work)
 
     async def open(
-        self, connection: Connection, lead_ids: Iterable[UUID], cause: Cause, now: datetime, *, create: bool
+        self,
+        connection: Connection,
+        lead_ids: Iterable[UUID],
+        cause: Cause,
+        now: datetime,
+        *,
+        create: bool,
+        fresh: Mapping[UUID, S] | None = None,
     ) -> Work[S]:
+        """Lock and load these leads. `fresh` are new ones with their state: nobody else can know their ids yet."""
         wanted = sorted(set(lead_ids))
         if create:
             await connection.execute(
@@ -304,12 +312,15 @@ class Leads(Generic[S]):
                 wanted,
             )
         # A statement of its own after the insert: rows another transaction has just committed are seen and locked.
-        rows = await connection.fetch(
-            f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE",
-            wanted,
-        )
         work: Work[S] = Work(connection, now, {}, {})
-        await self._load(work, [_standing(row) for row in rows], cause)
+        if wanted:
+            rows = await connection.fetch(
+                f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE", wanted
+            )
+            await self._load(work, [_standing(row) for row in rows], cause)
+        for lead_id, state in (fresh or {}).items():
+            work.leads[lead_id] = Lead(self, Standing(lead_id), state, cause, now)
+            work.timers_before[lead_id] = {}
         return work
 
     async def reload(self, work: Work[S], lead_id: UUID, cause: Cause, *, recall: bool = False) -> Lead[S]:
@@ -414,10 +425,10 @@ class Leads(Generic[S]):
         ]
         names = ", ".join(name for name, _, _ in columns)
         arrays = ", ".join(f"${place}::{kind}[]" for place, (_, kind, _) in enumerate(columns, start=1))
-        sets = ", ".join(f"{name} = new.{name}" for name, _, _ in columns[1:])
+        sets = ", ".join(f"{name} = excluded.{name}" for name, _, _ in columns[1:])
         await connection.execute(
-            f"""UPDATE {self.service}.standing old SET {sets} FROM unnest({arrays}) AS new({names})
-                WHERE old.lead_id = new.lead_id""",
+            f"""INSERT INTO {self.service}.standing ({names}) SELECT * FROM unnest({arrays})
+                ON CONFLICT (lead_id) DO UPDATE SET {sets}""",
             *(values for _, _, values in columns),
         )
 

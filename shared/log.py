@@ -37,18 +37,15 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
     """
     if not said:
         return
+    # Not one row is made, and so no position given out, before the count of the locked lanes is known.
     await connection.execute(
-        "SELECT pg_advisory_xact_lock($1, lane) FROM unnest($2::int[]) lane",
-        LOCK_OF[speaker],
-        sorted({envelope.lane for envelope in said}),
-    )
-    await connection.execute(
-        f"""INSERT INTO bus.{speaker}_log (event_id, topic, lane, pos, lead_id, seq, type, attributes, body)
+        f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($9, lane) FROM unnest($10::int[]) lane)
+            INSERT INTO bus.{speaker}_log (event_id, topic, lane, pos, lead_id, seq, type, attributes, body)
             SELECT event_id, topic, lane, nextval('bus.{speaker}_pos'), lead_id, seq, type, attributes, body
             FROM (SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::uuid[], $5::bigint[], $6::text[],
                     $7::text[], $8::text[]) WITH ORDINALITY
                   AS row(event_id, topic, lane, lead_id, seq, type, attributes, body, place)
-                  ORDER BY place) ordered""",
+                  WHERE (SELECT count(*) FROM locked) > 0 ORDER BY place) ordered""",
         [envelope.id for envelope in said],
         [envelope.topic for envelope in said],
         [envelope.lane for envelope in said],
@@ -57,6 +54,8 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
         [envelope.type for envelope in said],
         [encode_attributes(envelope.attributes) for envelope in said],
         [_kept_body(envelope.data) for envelope in said],
+        LOCK_OF[speaker],
+        sorted({envelope.lane for envelope in said}),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from services.capture.domain.recognition import Person, keys_of
 from services.capture.domain.submission import Submission, Visit
 from services.capture.handlers import record_submission
 from services.capture.repeatable import Kept, Key
-from services.capture.repository import Record
+from services.capture.repository import Received, Record
 from shared.clock import uuid7
 from shared.errors import Refused, Unavailable
 from shared.events.envelope import Actor
@@ -51,8 +51,7 @@ class Answer(msgspec.Struct, frozen=True):
         return self.outcome == "new"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A submission, and the key under which it may be repeated.
 
     `facts`, when given, are recorded in place of the submission's own activity.
@@ -92,7 +91,6 @@ async def accept(
     sound = [ask for ask in fresh if not ask.submission.trap]
     work = await _open(leads, connection, sound, now)
     verdicts |= {answer.submission_id: answer for answer in work.answers}
-    await _keep_submissions(connection, sound, work.answers, now)
     await repeatable.keep(connection, [_repeat(ask, verdicts) for ask in fresh if ask.key], now)
     ordered = [verdicts[ask.submission.submission_id] for ask in asks]
     if also is not None:
@@ -119,14 +117,13 @@ def _answer_of(submission_id: UUID, lead_id: UUID | None, created: bool) -> Answ
 async def _repeated(connection: Connection, asks: Sequence[Ask], now: datetime) -> dict[UUID, Verdict]:
     """The verdict on each ask whose key was used before, or is in use elsewhere."""
     keyed = [(ask, ask.key) for ask in asks if ask.key]
-    ours = await repeatable.claim(connection, [key for _, key in keyed])
-    kept = await repeatable.look_up(connection, [key for (_, key), mine in zip(keyed, ours, strict=True) if mine], now)
+    claims = await repeatable.claim(connection, [key for _, key in keyed], now)
     verdicts: dict[UUID, Verdict] = {}
-    for (ask, key), mine in zip(keyed, ours, strict=True):
-        if not mine:
+    for (ask, _), claim in zip(keyed, claims, strict=True):
+        if claim.kept:
+            verdicts[ask.submission.submission_id] = _same_or_reused(claim.kept, ask.body_hash)
+        elif not claim.ours:
             verdicts[ask.submission.submission_id] = InFlight()
-        elif before := kept.get(key):
-            verdicts[ask.submission.submission_id] = _same_or_reused(before, ask.body_hash)
     return verdicts
 
 
@@ -167,15 +164,23 @@ async def _open(leads: Leads[Record], connection: Connection, asks: Sequence[Ask
     """Locks are taken in one order everywhere: keys of repeats, contact points, visitors, leads, lanes."""
     if not asks:
         return _Work(None, [])
-    recognised = await identities.resolve(connection, [_person(ask.submission) for ask in asks], now)
-    ids = [one.lead_id for one in recognised]
+    people = [_person(ask.submission) for ask in asks]
+    ids = [one.lead_id for one in await identities.resolve(connection, people, now)]
+    fresh = {lead_id for lead_id, person in zip(ids, people, strict=True) if lead_id == person.fresh}
     known = {
         (ask.submission.site, ask.submission.visitor_id): lead_id
         for ask, lead_id in zip(asks, ids, strict=True)
         if ask.submission.visitor_id
     }
     visits = await visitors.link(connection, known, now)
-    work = await leads.open(connection, ids, Cause(time=now), now, create=True)
+    work = await leads.open(
+        connection,
+        [lead_id for lead_id in ids if lead_id not in fresh],
+        Cause(time=now),
+        now,
+        create=False,
+        fresh={lead_id: Record() for lead_id in fresh},
+    )
     answers = [
         _decide(work.leads[lead_id], ask, visits.pop(lead_id, ()), now) for ask, lead_id in zip(asks, ids, strict=True)
     ]
@@ -197,30 +202,9 @@ def _decide(lead: Lead[Record], ask: Ask, visits: Sequence[Visit], now: datetime
     )
     own = [Visit(submission.submission_id, submission.activity, submission.touch)] if ask.facts is None else ask.facts
     record_submission(lead, submission, [*visits, *own] if visits else own, now)
+    lead.state.submissions.append(Received(submission, created, now))
     return Answer(submission.submission_id, "new" if created else "known", lead.lead_id)
 
 
 def _person(submission: Submission) -> Person:
     return Person(uuid7(), submission.email, submission.phone, submission.test)
-
-
-async def _keep_submissions(
-    connection: Connection, asks: Sequence[Ask], answers: Sequence[Answer], now: datetime
-) -> None:
-    if not asks:
-        return
-    submissions = [ask.submission for ask in asks]
-    await connection.execute(
-        """INSERT INTO capture.submission (submission_id, lead_id, created, site, activity, at, received_at, body)
-           SELECT submission_id, lead_id, created, site, activity, at, $8, body
-           FROM unnest($1::uuid[], $2::uuid[], $3::bool[], $4::text[], $5::text[], $6::timestamptz[], $7::text[])
-               AS n(submission_id, lead_id, created, site, activity, at, body)""",
-        [one.submission_id for one in submissions],
-        [answer.lead_id for answer in answers],
-        [answer.created for answer in answers],
-        [one.site for one in submissions],
-        [one.activity.type for one in submissions],
-        [one.activity.at for one in submissions],
-        [msgspec.json.encode(one).decode() for one in submissions],
-        now,
-    )

@@ -71,7 +71,10 @@ async def post_activities(request: Request) -> Response:
     key = Key.given(sender.holder, request.headers.get("idempotency-key"))
     call = _read(room, body.activities, sender, key, raw)
     async with asyncio.timeout(room.settings.deadline_seconds):
-        answer = await _take(room.runtime.leads, call)
+        try:
+            answer = await _take(room.runtime.leads, call)
+        except repeatable.Outrun:
+            answer = await _take(room.runtime.leads, call)
     return Response(answer, 202, media_type="application/json")
 
 
@@ -112,12 +115,13 @@ async def _take(leads: Leads[Record], call: _Call) -> bytes:
     async with leads.database.transaction() as connection:
         now = leads.clock.now()
         if call.key:
-            if not all(await repeatable.claim(connection, [call.key])):
-                raise InFlight
-            if before := (await repeatable.look_up(connection, [call.key], now)).get(call.key):
-                if before.body_hash != call.body_hash:
-                    raise KeyReused
+            ours, before = (await repeatable.claim(connection, [call.key], now))[0]
+            if before is not None and before.body_hash != call.body_hash:
+                raise KeyReused
+            if before is not None:
                 return before.answer.encode()
+            if not ours:
+                raise InFlight
         known = await visitors.who(connection, sorted({fact.visitor for fact in call.facts if fact.visitor}), now)
         whose = [fact.lead_id or (known.get(fact.visitor) if fact.visitor else None) for fact in call.facts]
         work = await leads.open(connection, [lead for lead in whose if lead], Cause(time=now), now, create=False)

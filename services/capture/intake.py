@@ -13,7 +13,7 @@ import structlog
 
 from services.capture.acceptance import Answer, Ask, InFlight, KeyReused, Verdict, accept
 from services.capture.domain.channel import OURS
-from services.capture.repeatable import Key
+from services.capture.repeatable import Key, Outrun
 from services.capture.repository import Record
 from services.capture.room import room_in
 from services.capture.settings import CaptureSettings
@@ -33,7 +33,7 @@ _RETRY_PAUSE = 0.02
 _HELD_PAUSE = 0.02
 HELD_SECONDS = 0.4
 
-_LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Outrun)
 
 logger = structlog.get_logger("intake")
 

@@ -6,13 +6,12 @@ request which another process is still answering delays nobody else of its batch
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from shared.errors import Malformed
+from shared.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -23,8 +22,7 @@ LONGEST_KEY = 255
 _LOCK = 7760
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """`holder` is the site key or the operator: a key is only known to whom it belongs."""
 
     holder: str
@@ -45,56 +43,60 @@ class Key:
         return int.from_bytes(digest, signed=True)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     body_hash: bytes
     answer: str
 
 
-async def claim(connection: Connection, keys: Sequence[Key]) -> list[bool]:
-    """Whether each key is ours until the transaction ends; otherwise somebody else is using it right now."""
+class Claim(NamedTuple):
+    """What became of the claim of a key: whether it is `ours` until the transaction ends, and the answer `kept`."""
+
+    ours: bool
+    kept: Kept | None
+
+
+class Outrun(Unavailable):
+    """Another process has kept an answer for one of the keys since we looked: begin anew."""
+
+
+async def claim(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Claim]:
+    """Claim each key for this transaction. An answer committed while we do is not seen here; `keep` finds it."""
     if not keys:
         return []
-    rows = await connection.fetch(
-        """SELECT pg_try_advisory_xact_lock($1, lock) AS ours FROM unnest($2::int[]) WITH ORDINALITY AS w(lock, place)
-           ORDER BY place""",
-        _LOCK, [key.lock for key in keys],
-    )  # fmt: skip
-    return [row["ours"] for row in rows]
-
-
-async def look_up(connection: Connection, keys: Sequence[Key], now: datetime) -> dict[Key, Kept]:
-    """The answers given before. A statement after the claim's, to see what was committed while it was made."""
-    if not keys:
-        return {}
     # LATERAL with LIMIT: a plan made while the table was empty must not read all of it once it is full.
     rows = await connection.fetch(
-        """SELECT w.place, r.body_hash, r.answer FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
-               AS w(holder, key, place)
-           CROSS JOIN LATERAL (SELECT body_hash, answer FROM capture.repeatable
-               WHERE holder = w.holder AND key = w.key AND answered_at > $3 LIMIT 1) r""",
-        [key.holder for key in keys], [key.text for key in keys], now - KEPT_FOR,
+        """SELECT pg_try_advisory_xact_lock($1, w.lock) AS ours, r.body_hash, r.answer
+           FROM unnest($2::int[], $3::text[], $4::text[]) WITH ORDINALITY AS w(lock, holder, key, place)
+           LEFT JOIN LATERAL (SELECT body_hash, answer FROM capture.repeatable
+               WHERE holder = w.holder AND key = w.key AND answered_at > $5 LIMIT 1) r ON true
+           ORDER BY w.place""",
+        _LOCK, [key.lock for key in keys], [key.holder for key in keys], [key.text for key in keys], now - KEPT_FOR,
     )  # fmt: skip
-    return {keys[row["place"] - 1]: Kept(row["body_hash"], row["answer"]) for row in rows}
+    return [
+        Claim(row["ours"], None if row["answer"] is None else Kept(row["body_hash"], row["answer"])) for row in rows
+    ]
 
 
 async def keep(connection: Connection, answers: Sequence[tuple[Key, bytes, str]], now: datetime) -> None:
-    """`answers` are (key, hash of the body, answer). An answer older than a day gives way."""
+    """`answers` are (key, hash of the body, answer). An answer older than a day gives way; raises `Outrun`."""
     if not answers:
         return
-    await connection.execute(
-        """INSERT INTO capture.repeatable (holder, key, body_hash, answer, answered_at)
+    done = await connection.execute(
+        """INSERT INTO capture.repeatable AS r (holder, key, body_hash, answer, answered_at)
            SELECT holder, key, body_hash, answer, $5
            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS n(holder, key, body_hash, answer)
            ORDER BY holder, key
            ON CONFLICT (holder, key) DO UPDATE SET body_hash = excluded.body_hash, answer = excluded.answer,
-               answered_at = excluded.answered_at""",
+               answered_at = excluded.answered_at WHERE r.answered_at <= $6""",
         [key.holder for key, _, _ in answers],
         [key.text for key, _, _ in answers],
         [body_hash for _, body_hash, _ in answers],
         [answer for _, _, answer in answers],
         now,
+        now - KEPT_FOR,
     )
+    if int(done.split()[-1]) < len(answers):
+        raise Outrun
 
 
 async def forget_old(connection: Connection, now: datetime, most: int = 5000) -> int:

@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from services.capture.domain.submission import Submission
 from shared.events.capture import CardChanged
 from shared.events.codec import encode_attributes, encode_body
 from shared.events.envelope import Envelope
@@ -39,6 +41,14 @@ class ConsentProof:
     ip_prefix: str = ""
 
 
+class Received(NamedTuple):
+    """A submission of the lead. `created`: the lead began with it."""
+
+    submission: Submission
+    created: bool
+    at: datetime
+
+
 class Note(NamedTuple):
     """Free text that came with an activity. The event tells only its length."""
 
@@ -50,7 +60,7 @@ class Note(NamedTuple):
 class Record:
     """What capture knows of a lead. The card is only read from its text when somebody looks at it."""
 
-    __slots__ = ("_card", "_text", "changed", "erasures", "notes", "proofs", "stages")
+    __slots__ = ("_card", "_text", "changed", "erasures", "notes", "proofs", "stages", "submissions")
 
     def __init__(self, text: str | None = None) -> None:
         self._text = text
@@ -58,6 +68,7 @@ class Record:
         self.changed = False
         self.proofs: list[ConsentProof] = []
         self.notes: list[Note] = []
+        self.submissions: list[Received] = []
         self.stages: list[Envelope[StageChanged]] = []
         self.erasures: list[tuple[ErasureDone, datetime]] = []
 
@@ -79,8 +90,7 @@ class CaptureRepository:
         return {lead_id: Record(texts.get(lead_id)) for lead_id in lead_ids}
 
     async def save(self, connection: Connection, leads: Sequence[Lead[Record]]) -> None:
-        await _save_cards(connection, [lead for lead in leads if lead.state.changed])
-        await _save_proofs(connection, [(lead.lead_id, proof) for lead in leads for proof in lead.state.proofs])
+        await _save_submissions(connection, leads)
         await _save_notes(connection, [(lead.lead_id, note) for lead in leads for note in lead.state.notes])
         await _save_stages(connection, [event for lead in leads for event in lead.state.stages])
         await _save_erasures(connection, [done for lead in leads for done in lead.state.erasures])
@@ -113,38 +123,55 @@ _ERASING = {
 }
 
 
-async def _save_cards(connection: Connection, leads: Sequence[Lead[Record]]) -> None:
-    cards = [(lead.lead_id, lead.state.card) for lead in leads]
-    if not cards:
+async def _save_submissions(connection: Connection, leads: Sequence[Lead[Record]]) -> None:
+    """Cards, what was posted and the proof of consent, which come together, in one statement."""
+    cards = [(lead.lead_id, card) for lead in leads if lead.state.changed and (card := lead.state.card)]
+    received = [(lead.lead_id, one) for lead in leads for one in lead.state.submissions]
+    proofs = [(lead.lead_id, proof) for lead in leads for proof in lead.state.proofs]
+    if not (cards or received or proofs):
         return
     await connection.execute(
-        """INSERT INTO capture.lead (lead_id, version, body) SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[])
-           ON CONFLICT (lead_id) DO UPDATE SET version = excluded.version, body = excluded.body""",
-        [lead_id for lead_id, _ in cards],
-        [card.version for _, card in cards if card],
-        [encode_body(card) for _, card in cards if card],
-    )
-
-
-async def _save_proofs(connection: Connection, proofs: Sequence[tuple[UUID, ConsentProof]]) -> None:
-    if not proofs:
-        return
-    await connection.execute(
-        """INSERT INTO capture.consent_record
+        """WITH cards AS (
+               INSERT INTO capture.lead (lead_id, version, body)
+               SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[])
+               ON CONFLICT (lead_id) DO UPDATE SET version = excluded.version, body = excluded.body
+           ), received AS (
+               INSERT INTO capture.submission (submission_id, lead_id, created, site, activity, at, received_at, body)
+               SELECT * FROM unnest($4::uuid[], $5::uuid[], $6::bool[], $7::text[], $8::text[], $9::timestamptz[],
+                   $10::timestamptz[], $11::text[])
+           )
+           INSERT INTO capture.consent_record
                (lead_id, submission_id, purpose, granted, text_hash, site, source, at, recorded_at, ip_prefix)
-           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[],
-               $8::timestamptz[], $9::timestamptz[], $10::text[])""",
+           SELECT * FROM unnest($12::uuid[], $13::uuid[], $14::text[], $15::bool[], $16::text[], $17::text[],
+               $18::text[], $19::timestamptz[], $20::timestamptz[], $21::text[])""",
+        [lead_id for lead_id, _ in cards],
+        [card.version for _, card in cards],
+        [encode_body(card) for _, card in cards],
+        [one.submission.submission_id for _, one in received],
+        [lead_id for lead_id, _ in received],
+        [one.created for _, one in received],
+        [one.submission.site for _, one in received],
+        [one.submission.activity.type for _, one in received],
+        [one.submission.activity.at for _, one in received],
+        [one.at for _, one in received],
+        [msgspec.json.encode(one.submission).decode() for _, one in received],
         [lead_id for lead_id, _ in proofs],
         [proof.submission_id for _, proof in proofs],
         [proof.purpose for _, proof in proofs],
         [proof.granted for _, proof in proofs],
-        [hashlib.sha256(proof.text.encode()).hexdigest() if proof.text else "" for _, proof in proofs],
+        [_hash(proof.text) for _, proof in proofs],
         [proof.site for _, proof in proofs],
         [proof.source for _, proof in proofs],
         [proof.at for _, proof in proofs],
         [proof.recorded_at for _, proof in proofs],
         [proof.ip_prefix for _, proof in proofs],
     )
+
+
+@lru_cache(1024)
+def _hash(text: str) -> str:
+    """What was agreed to is the same text on every form of a site."""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 async def _save_notes(connection: Connection, notes: Sequence[tuple[UUID, Note]]) -> None:

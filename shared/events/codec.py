@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from uuid import UUID
@@ -35,8 +34,7 @@ class Undecodable(Exception):
     """The bytes are not an event we know; the message says what is wrong with them."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An event as it lies in a log or in a Kafka record: nothing is parsed yet.
 
     `place` is where it lies: (speaker, lane, position) in a log, (topic, partition, offset) in Kafka.

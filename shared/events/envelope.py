@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -51,8 +50,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     causationid: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope(Generic[E_co]):
+class Envelope(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
     """One event of one lead. `seq` counts from 1 without gaps per (topic, lead); 0 on topics without a count."""
 
     id: UUID

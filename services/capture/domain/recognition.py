@@ -5,13 +5,12 @@ Nothing merges by itself: where the two disagree the address wins, and the other
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """What a submission says of who sent it, in normal form. `fresh` is the id of the lead if it is a new one."""
 
     fresh: UUID
@@ -20,16 +19,14 @@ class Person:
     test: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """Whose a contact point is. A telephone of somebody with an address does not decide."""
 
     lead_id: UUID
     has_email: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(NamedTuple):
     """`other` is the lead that the telephone alone would have meant."""
 
     lead_id: UUID

@@ -124,7 +124,7 @@ async def test_a_key_another_process_is_answering_is_told_409_and_delays_nobody_
     holder = await asyncpg.connect(dsn)
     transaction = holder.transaction()
     await transaction.start()
-    assert await repeatable.claim(holder, [Key("operator", "held")]) == [True]
+    assert await repeatable.claim(holder, [Key("operator", "held")], capture.runtime.clock.now()) == [(True, None)]
 
     async def timed(post: Any) -> tuple[Any, float]:
         began = asyncio.get_running_loop().time()
@@ -144,6 +144,23 @@ async def test_a_key_another_process_is_answering_is_told_409_and_delays_nobody_
     await transaction.rollback()
     await holder.close()
     assert (await capture.post(keyed("held"), email="held@norrvik.example")).status_code == 202
+
+
+async def test_an_answer_committed_while_its_key_was_being_claimed_is_given_again(
+    capture: Capturing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await capture.post(keyed("k1"), email="mara@norrvik.example")
+    claim = repeatable.claim
+    outdated = [repeatable.Claim(True, None)]
+
+    async def claim_that_looks_too_early(connection: Any, keys: Any, now: Any) -> list[repeatable.Claim]:
+        claims = await claim(connection, keys, now)
+        return [outdated.pop()] if outdated else claims
+
+    monkeypatch.setattr(repeatable, "claim", claim_that_looks_too_early)
+    assert (await capture.post(keyed("k1"), email="mara@norrvik.example")).text == first.text
+    assert outdated == []
+    assert await capture.value("SELECT count(*) FROM capture.submission") == 1
 
 
 async def test_a_key_that_two_processes_are_given_at_once_gets_one_answer_from_both(
