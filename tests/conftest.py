@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
+from tests.support.groups import Sharing, group_of
 from tests.support.servers import (
     Databases,
     find_chromium,
@@ -15,6 +18,9 @@ from tests.support.servers import (
     kafka_server,
     postgres_server,
 )
+
+# Brokers of tests live for seconds or minutes: a quick start is worth more than a quick broker.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +42,8 @@ def fresh_database(postgres_admin_dsn: str) -> Iterator[Databases]:
     """Call it for the DSN of a new database: `fresh_database()`, or `fresh_database(template=dsn)` for a copy."""
     databases = Databases(postgres_admin_dsn)
     yield databases
-    databases.drop_all()
+    if "TEST_DATABASE_URL" in os.environ:  # every other server goes with all that is on it
+        databases.drop_all()
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +71,11 @@ def shared_data() -> Path:
     return find_shared_data()
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    return Sharing(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With two workers, what shares a server stays together: one Kafka, one installation, one database a file."""
     for item in items:
-        if item.get_closest_marker("kafka") is not None:
-            group = "kafka"
-        elif "rows" in item.path.parts or "browser" in item.path.parts:
-            group = "installation"
-        else:
-            group = item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("kafka") is not None and group_of(item.nodeid) != "kafka":
+            raise pytest.UsageError(f"{item.nodeid} is marked kafka, so its name has to speak of Kafka")
