@@ -6,41 +6,27 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 
-from shared import log
-from shared.clock import SetClock, SystemClock
-from shared.migrations import migrate
+from shared.clock import SetClock
 from tests.support.nurturing import Nurture, client, nurture
 from tests.support.servers import Databases
 from tests.support.smtp import Inbox, inbox
+from tests.support.tables import empty_tables, with_tables
 
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
 
 
-TABLES = ("person", "enrolment", "touch", "suppression", "standing", "timer", "held", "undecodable", "reading")
-
-
 @pytest.fixture(scope="session")
-async def nurture_database(fresh_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> str:
-    dsn = fresh_database()
-    await migrate("nurture", dsn)
-    made = nurture(dsn, SetClock(MORNING), tmp_path_factory.mktemp("nurture"))
-    async with made.runtime.database.transaction() as connection:
-        await log.ensure_days(connection, "nurture", SystemClock().now().date())
-    await made.runtime.database.close()
-    return dsn
+async def migrated_dsn(fresh_database: Databases) -> str:
+    return await with_tables("nurture", fresh_database)
 
 
 @pytest.fixture
-async def nurture_dsn(nurture_database: str) -> str:
-    """Empty tables: emptied rather than made anew, which takes a hundred times as long."""
-    connection = await asyncpg.connect(nurture_database)
-    await connection.execute("; ".join(["DELETE FROM bus.nurture_log", *(f"DELETE FROM nurture.{t}" for t in TABLES)]))
-    await connection.close()
-    return nurture_database
+async def nurture_dsn(migrated_dsn: str) -> AsyncGenerator[str]:
+    yield migrated_dsn
+    await empty_tables("nurture", migrated_dsn)
 
 
 @pytest.fixture

@@ -9,30 +9,24 @@ from typing import Any
 import httpx
 import pytest
 
-from shared import log
-from shared.clock import SetClock, SystemClock
-from shared.migrations import migrate
+from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, client, scoring
 from tests.support.servers import Databases
+from tests.support.tables import empty_tables, with_tables
 
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-async def scoring_template(fresh_database: Databases) -> str:
-    dsn = fresh_database()
-    await migrate("scoring", dsn)
-    runtime = scoring(dsn)
-    async with runtime.database.transaction() as connection:
-        await log.ensure_days(connection, "scoring", SystemClock().now().date())
-    await runtime.database.close()
-    return dsn
+async def migrated_dsn(fresh_database: Databases) -> str:
+    return await with_tables("scoring", fresh_database)
 
 
 @pytest.fixture
-def scoring_dsn(fresh_database: Databases, scoring_template: str) -> str:
-    return fresh_database(template=scoring_template)
+async def scoring_dsn(migrated_dsn: str) -> AsyncGenerator[str]:
+    yield migrated_dsn
+    await empty_tables("scoring", migrated_dsn)
 
 
 @pytest.fixture
