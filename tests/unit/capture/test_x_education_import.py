@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -33,9 +34,10 @@ WRITTEN_BY_SALES = (
 )
 
 
-def read(name: str) -> list[Row | Unreadable]:
+@cache
+def read(name: str) -> tuple[Row | Unreadable, ...]:
     with (FOLDER / name).open("rb") as file:
-        return list(rows(file, examine(file)))
+        return tuple(rows(file, examine(file)))
 
 
 def mapper_of(name: str) -> RowMapper:
@@ -43,11 +45,12 @@ def mapper_of(name: str) -> RowMapper:
         return bind(read_map(MAP.read_text()), examine(file).columns, started=STARTED)
 
 
-def imported(name: str) -> list[ImportedRow]:
+@cache
+def imported(name: str) -> tuple[ImportedRow, ...]:
     mapper = mapper_of(name)
     found = [mapper.row(row) for row in read(name)]
     assert all(isinstance(row, ImportedRow) for row in found)
-    return [row for row in found if isinstance(row, ImportedRow)]
+    return tuple(row for row in found if isinstance(row, ImportedRow))
 
 
 @needs_leads
