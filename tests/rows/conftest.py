@@ -12,15 +12,29 @@ from tests.support.servers import Databases
 
 
 @pytest.fixture(scope="session")
-def inst(fresh_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def one_for_all(fresh_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installation(tmp_path_factory.mktemp("installation"), fresh_database()) as running:
         yield running
 
 
+@pytest.fixture
+def inst(one_for_all: Installation) -> Installation:
+    one_for_all.start()
+    return one_for_all
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Five services without work still ask for some many times a second: after the last row they are stopped."""
+    made = getattr(item, "funcargs", {}).get("one_for_all")
+    if made is not None and (nextitem is None or nextitem.path.parent != item.path.parent):
+        made.stop()
+
+
 @pytest.fixture(scope="session")
-def rep(inst: Installation) -> str:
+def rep(one_for_all: Installation) -> str:
     """A rep who can be offered leads; answers the id."""
-    found = inst.post("handover", "/v1/reps", {"name": "Daniel Osei", "email": "daniel@sales.example.com"})
+    found = one_for_all.post("handover", "/v1/reps", {"name": "Daniel Osei", "email": "daniel@sales.example.com"})
     return str(found["rep_id"])
 
 

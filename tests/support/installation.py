@@ -60,7 +60,10 @@ class Installation:
         return httpx.Client(base_url=self.url(service), timeout=10)
 
     def start(self, seconds: float = 60) -> None:
-        with self.log.open("ab") as output:
+        """Starts it unless it runs, and waits until it is ready."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", "run"],
                 cwd=PROJECT,
