@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from email import policy
 from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -41,8 +41,24 @@ _headers.map_to_type("list-unsubscribe", _AsWritten)  # pyright: ignore[reportAr
 WIRE = policy.SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 SEND_SECONDS = 20
+# A process that is told to stop lets the mail in its hands finish, within the time it is given to stop.
+STOP_SECONDS = 4.0
 # Servers and routers forget idle connections, some without a word: one that rested this long is not used again.
 RESTED_SECONDS = 15
+
+
+T = TypeVar("T")
+
+
+async def finishing(work: Coroutine[None, None, T]) -> T:
+    """Run to the end even when told to stop meanwhile: what became of a mail must not be lost by seconds."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+        task.cancel()
+        raise
 
 
 class MailRefused(Exception):

@@ -20,7 +20,7 @@ from services.handover.wake import keep_looking
 from services.handover.writing import Letters
 from shared import metrics
 from shared.database import is_transient
-from shared.mail import Mailer, MailRefused, MailUncertain, compose
+from shared.mail import Mailer, MailRefused, MailUncertain, compose, finishing
 from shared.trace import traced
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ class OfferMailer:
         self.letters = Letters(self.settings)
 
     async def work(self) -> int:
-        """Send what is due; answers how many mails were dealt with."""
+        """Send what is due; answers how many mails were dealt with. What was claimed is sent before a stop."""
+        return await finishing(self._work())
+
+    async def _work(self) -> int:
         try:
             claimed = await self._claim()
             for row in claimed:

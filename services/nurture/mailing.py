@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from shared import metrics
 from shared.database import is_transient
 from shared.events.envelope import Actor
 from shared.leads import Cause
-from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain
+from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, finishing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,6 @@ IDLE_SECONDS = (0.05, 0.5)
 # When idle, and when busy: what may be sent goes before what may not.
 TIDY_SECONDS = (1.0, 30.0)
 LONGEST_REST_SECONDS = 30.0
-# A process that is told to stop lets the mail in its hands finish, within the time it is given to stop.
-STOP_SECONDS = 4.0
 
 # Said as the figures of all services say it.
 _FIGURES = {
@@ -97,7 +95,7 @@ class Mailing:
     async def send_next(self) -> bool:
         """Take the mail that has been due longest and may be sent, and send it; answers whether there was one."""
         marks = dict(self._runtime.progress.marks)
-        return bool(marks) and await _finishing(self._send_next(marks))
+        return bool(marks) and await finishing(self._send_next(marks))
 
     async def _send_next(self, marks: Mapping[int, datetime]) -> bool:
         async with self._runtime.database.connection() as connection:
@@ -199,17 +197,6 @@ class Mailing:
 
 def _cause(now: datetime, trace: str) -> Cause:
     return Cause(time=now, trace=trace, actor=Actor("timer", "mailing"))
-
-
-async def _finishing(work: Coroutine[None, None, bool]) -> bool:
-    """Run to the end even when told to stop meanwhile: what became of a mail must not be lost by seconds."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=STOP_SECONDS)
-        task.cancel()
-        raise
 
 
 def _fate(refusal: MailRefused) -> Fate:

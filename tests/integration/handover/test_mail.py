@@ -172,6 +172,23 @@ async def test_a_mail_whose_sender_died_is_taken_up_by_another_after_a_while(
     assert await mail_states(runtime) == [("sent", 2, "")]
 
 
+async def test_a_sender_that_is_told_to_stop_first_sends_what_it_has_in_hand(
+    runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock, server: Inbox, mailer: OfferMailer
+) -> None:
+    await offered(runtime, api, clock)
+    clock.advance(timedelta(seconds=2))
+    server.hold = asyncio.Event()
+    sending = asyncio.create_task(mailer.work())
+    while not server.waiting:
+        await asyncio.sleep(0.01)
+    sending.cancel()
+    server.hold.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await mail_states(runtime) == [("sent", 1, "")]
+    assert len(server.messages) == 1
+
+
 async def test_many_mailers_send_each_mail_once(
     runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock, server: Inbox, tmp_path: Path
 ) -> None:
