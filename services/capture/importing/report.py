@@ -20,6 +20,7 @@ class Report:
     """Every row is counted once in `new`, `merged`, `repeated` or `quarantined`; the counters say why, by sentence.
 
     A quarantined row is in `quarantined_because` once for each of its problems. `repaired` rows are taken ones.
+    The report is of the whole file: of its rows, `done_before` were counted before the import was stopped.
     """
 
     new: int = 0
@@ -28,6 +29,7 @@ class Report:
     quarantined: int = 0
     repaired: int = 0
     activities: int = 0
+    done_before: int = 0
     merged_because: dict[str, int] = field(default_factory=dict[str, int])
     quarantined_because: dict[str, int] = field(default_factory=dict[str, int])
     repaired_because: dict[str, int] = field(default_factory=dict[str, int])
@@ -78,6 +80,8 @@ class Report:
             yield f"{count:>9,} {outcome}{share}"
             yield from _reasons(reasons)
         yield f"{self.rows:>9,} rows"
+        if self.done_before:
+            yield f"{self.done_before:>9,} of them before the import was stopped, {self.rows - self.done_before:,} now"
         if self.repaired:
             yield f"{self.repaired:>9,} of them repaired"
             yield from _reasons(self.repaired_because)

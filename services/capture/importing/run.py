@@ -186,6 +186,7 @@ class _Import:
         self._start = start
         self._progress = progress
         self._report = run.report
+        self._report.done_before = run.report.rows
 
     async def complete(self, stream: BinaryIO, error_file: Path) -> Report:
         if not self._run.read:

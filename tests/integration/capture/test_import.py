@@ -197,6 +197,7 @@ async def test_an_import_that_is_stopped_goes_on_and_doubles_nothing(
     report = await bring(capture, file, progress=seen.append)
     assert all(progress.resumed for progress in seen)
     assert counts(report) == (90, 0, 0, 10)
+    assert report.done_before == seen[0].report.done_before == 100, "it was stopped last while leads were judged"
     assert await capture.value("SELECT count(*) FROM capture.lead") == 90
     facts = Counter(event.data.activity for event in await capture.said(topic=Topic.ACTIVITY))
     assert facts == {"form_submitted": 90, "page_viewed": 90, "import_ended": 90}

@@ -140,6 +140,13 @@ def test_a_report_is_kept_and_read_back_while_an_import_runs() -> None:
     assert Report.from_json(report.as_json()) == report
 
 
+def test_a_report_of_an_import_that_went_on_says_what_was_done_before() -> None:
+    report = Report(new=4_000, merged=1_000, quarantined=20)
+    assert "stopped" not in "\n".join(report.in_words())
+    report.done_before = 3_250
+    assert "    3,250 of them before the import was stopped, 1,770 now" in report.in_words()
+
+
 def test_a_file_with_a_thousand_kinds_of_mistake_does_not_make_a_report_of_a_thousand_lines() -> None:
     report = Report()
     [bad], _ = imported(b"Mail,Name,Note\nx,,\n")
