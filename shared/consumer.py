@@ -7,7 +7,8 @@ lead, dropped when it was applied before, and kept in the service's `held` table
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,6 +33,8 @@ S = TypeVar("S")
 Handler = Callable[[Lead[S], Envelope[Any], datetime], None]
 Seal = Callable[["Connection"], Awaitable[None]]
 
+_EVENT_COLUMNS = ("event_id", "topic", "lead_id", "seq", "type", "attributes", "body")
+
 logger = structlog.get_logger("consumer")
 
 
@@ -50,14 +53,6 @@ class _Waiting:
     again: bool = False
 
 
-@dataclasses.dataclass(slots=True)
-class Outcome:
-    applied: int = 0
-    repeated: int = 0
-    held: int = 0
-    of_erased: int = 0
-
-
 class Consumer(Generic[S]):
     """Applies batches of stored events to a service's leads."""
 
@@ -67,6 +62,7 @@ class Consumer(Generic[S]):
         self.topics = frozenset(event.topic for event in handlers)
         self._needs_card = CardChanged in handlers
         self._born: datetime | None = None
+        self._retried_at = 0.0
 
     async def take(self, stored: Sequence[Stored], seal: Seal | None = None) -> None:
         """Apply a batch. `seal` runs last in the transaction that completes it, e.g. to move a cursor.
@@ -77,7 +73,7 @@ class Consumer(Generic[S]):
         try:
             await self._apply(stored, seal)
         except Exception as error:
-            if is_transient(error) or isinstance(error, Unsealed):
+            if is_transient(error):
                 raise
             await self._split(stored, error)
             if seal is not None:
@@ -94,46 +90,49 @@ class Consumer(Generic[S]):
             await self.take(half)
 
     async def _apply(self, stored: Sequence[Stored], seal: Seal | None, failed: str = "") -> None:
-        incoming, unreadable = self._decoded(stored)
-        outcome = Outcome()
+        incoming = await self._decoded(stored)
+        tally = Counter[str]()
+        if failed:
+            for items in incoming.values():
+                items[-1].reason, items[-1].detail = "failed", failed
         async with self.leads.database.transaction() as connection:
             if self._born is None:
                 self._born = await connection.fetchval(f"SELECT at FROM {self.leads.service}.born")
-            await self._keep_unreadable(connection, unreadable)
             now = self.leads.clock.now()
             work = await self.leads.open(connection, incoming.keys(), Cause(time=now), now, create=True)
-            before = await self._held(work)
-            for lead_id in list(work.leads):
-                queue = before.get(lead_id, []) + incoming[lead_id]
-                if failed:
-                    incoming[lead_id][-1].reason, incoming[lead_id][-1].detail = "failed", failed
-                rest = await self._fold(work, lead_id, queue, outcome)
-                await self._keep(work, lead_id, before.get(lead_id, []), rest)
-                outcome.held += len(rest)
+            await self._take_up(work, incoming, tally)
             await self.leads.save(work)
             if seal is not None:
                 await seal(connection)
-        self._observe(incoming, outcome, now)
+        self._observe(incoming, tally, now)
 
-    def _decoded(self, stored: Sequence[Stored]) -> tuple[dict[UUID, list[_Waiting]], list[tuple[Stored, str]]]:
+    async def _decoded(self, stored: Sequence[Stored]) -> dict[UUID, list[_Waiting]]:
         incoming: dict[UUID, list[_Waiting]] = defaultdict(list)
-        unreadable: list[tuple[Stored, str]] = []
         for event in stored:
             if event.topic not in self.topics:
                 continue
             try:
                 incoming[event.lead_id].append(_Waiting(decode(event), event))
             except Undecodable as error:
-                unreadable.append((event, str(error)))
-        return incoming, unreadable
+                place = (event.topic, *event.place[1:])
+                await self.put_aside(place, str(error), event.attributes, event.body.encode())
+        return incoming
 
-    async def _fold(self, work: Work[S], lead_id: UUID, queue: list[_Waiting], outcome: Outcome) -> list[_Waiting]:
+    async def _take_up(self, work: Work[S], incoming: Mapping[UUID, Sequence[_Waiting]], tally: Counter[str]) -> None:
+        """Apply to each lead what was held for it, then what came in; what cannot be applied yet is held."""
+        before = await self._held(work)
+        for lead_id in list(work.leads):
+            held = before.get(lead_id, [])
+            rest = await self._fold(work, lead_id, [*held, *incoming.get(lead_id, ())], tally)
+            await self._keep(work, lead_id, held, rest)
+
+    async def _fold(self, work: Work[S], lead_id: UUID, queue: list[_Waiting], tally: Counter[str]) -> list[_Waiting]:
         """Apply what can be applied, cards first, and answer what has to wait."""
         stopped: set[UUID] = set()
         recall = False
         while True:
             try:
-                return self._pass(work.leads[lead_id], queue, stopped, work.now, outcome)
+                return self._pass(work.leads[lead_id], queue, stopped, work.now, tally)
             except Recall:
                 if recall:
                     raise
@@ -146,9 +145,9 @@ class Consumer(Generic[S]):
                 await self.leads.reload(work, lead_id, Cause(time=work.now), recall=recall)
 
     def _pass(
-        self, lead: Lead[S], queue: Sequence[_Waiting], stopped: set[UUID], now: datetime, outcome: Outcome
+        self, lead: Lead[S], queue: Sequence[_Waiting], stopped: set[UUID], now: datetime, tally: Counter[str]
     ) -> list[_Waiting]:
-        counts = Outcome()
+        counts = Counter[str]()
         lead.standing.blocked = False
         waiting = sorted(queue, key=lambda item: item.event.topic is not Topic.CARD)
         moved = True
@@ -164,24 +163,19 @@ class Consumer(Generic[S]):
                 else:
                     rest.append(item)
             waiting = rest
-        outcome.applied += counts.applied
-        outcome.repeated += counts.repeated
-        outcome.of_erased += counts.of_erased
+        tally.update(counts)
         return waiting
 
-    def _take_one(self, lead: Lead[S], item: _Waiting, now: datetime, counts: Outcome) -> bool:
+    def _take_one(self, lead: Lead[S], item: _Waiting, now: datetime, counts: Counter[str]) -> bool:
         """Whether the event is done with: applied now or before. Otherwise `item.reason` says why it waits."""
         event, standing = item.event, lead.standing
-        if standing.erased and event.topic is not Topic.PRIVACY:
-            counts.of_erased += 1
-            return True
         verdict = self._verdict(lead, event)
-        if verdict == "repeat":
-            counts.repeated += 1
-            return True
-        if verdict != "apply":
+        if verdict not in ("apply", "repeat"):
             item.reason = verdict
             return False
+        counts[verdict] += 1
+        if verdict == "repeat":
+            return True
         lead.begin(Cause.of(event, now), now)
         lead.adopt(event)
         if isinstance(event.data, CardErased):
@@ -189,21 +183,20 @@ class Consumer(Generic[S]):
             standing.card_version = event.seq
             standing.erased = True
         else:
-            handler = self.handlers.get(type(event.data))
-            if handler is not None:
-                try:
-                    handler(lead, event, now)
-                except Recall:
-                    raise
-                except Exception as error:  # a wrong rule or a bug must stop this lead only
-                    item.reason, item.detail = "failed", _why(error)
-                    raise _HandlerFailed(item) from error
-        counts.applied += 1
+            try:
+                self.handlers.get(type(event.data), _ignore)(lead, event, now)
+            except Recall:
+                raise
+            except Exception as error:  # a wrong rule or a bug must stop this lead only
+                item.reason, item.detail = "failed", _why(error)
+                raise _HandlerFailed(item) from error
         return True
 
     def _verdict(self, lead: Lead[S], event: Envelope[Event]) -> str:
         """`apply`, `repeat`, or why the event must wait: `behind` a failed one, `gap`, or for the `card`."""
         standing = lead.standing
+        if standing.erased and event.topic is not Topic.PRIVACY:
+            return "repeat"
         if event.topic is Topic.CARD:
             return "apply" if event.seq > standing.card_version else "repeat"
         if standing.blocked:
@@ -227,19 +220,10 @@ class Consumer(Generic[S]):
         )
         held: dict[UUID, list[_Waiting]] = defaultdict(list)
         for row in rows:
-            stored = Stored(
-                place=("held", 0, row["number"]),
-                event_id=row["event_id"],
-                topic=row["topic"],
-                lead_id=row["lead_id"],
-                seq=row["seq"],
-                type=row["type"],
-                attributes=row["attributes"],
-                body=row["body"],
-            )
+            event = Stored(place=("held", 0, row["number"]), **{name: row[name] for name in _EVENT_COLUMNS})
             again = row["retry_at"] is not None and row["retry_at"] <= work.now
             held[row["lead_id"]].append(
-                _Waiting(decode(stored), stored, row["reason"], row["detail"], kept=True, again=again)
+                _Waiting(decode(event), event, row["reason"], row["detail"], kept=True, again=again)
             )
         return held
 
@@ -271,37 +255,34 @@ class Consumer(Generic[S]):
             ],
         )  # fmt: skip
 
-    async def _keep_unreadable(self, connection: Connection, unreadable: Sequence[tuple[Stored, str]]) -> None:
-        for event, reason in unreadable:
-            await keep_unreadable(
-                connection, self.leads.service, event.topic, event.place[1:], reason, event.attributes,
-                event.body.encode(), self.leads.clock.now(),
+    async def put_aside(self, place: tuple[str, int, int], reason: str, headers: str, body: bytes | None) -> None:
+        """Keep bytes that are no event, by where they lay; the same bytes brought again are kept once."""
+        async with self.leads.database.transaction() as connection:
+            await connection.execute(
+                f"""INSERT INTO {self.leads.service}.undecodable (topic, place, pos, reason, headers, body, kept_at)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING""",
+                *place, reason, headers, body, self.leads.clock.now(),
             )  # fmt: skip
+        metrics.UNDECODABLE.labels(self.leads.service, place[0]).inc()
 
-    async def retry_due(self) -> int:
-        """Take up the leads whose held events somebody asked to try again; answers how many leads."""
+    async def retry_due(self) -> None:
+        """Take up the leads whose held events somebody asked to try again; looks once a second at most."""
+        if time.monotonic() - self._retried_at < 1:
+            return
+        self._retried_at = time.monotonic()
         async with self.leads.database.connection() as connection:
             rows = await connection.fetch(
                 f"SELECT DISTINCT lead_id FROM {self.leads.service}.held WHERE retry_at <= $1 LIMIT 100",
                 self.leads.clock.now(),
             )
         for row in rows:
-            await self._retry(row["lead_id"])
-        return len(rows)
+            async with self.leads.work([row["lead_id"]]) as work:
+                await self._take_up(work, {}, Counter())
 
-    async def _retry(self, lead_id: UUID) -> None:
-        async with self.leads.database.transaction() as connection:
-            now = self.leads.clock.now()
-            work = await self.leads.open(connection, [lead_id], Cause(time=now), now, create=False)
-            before = (await self._held(work)).get(lead_id, [])
-            rest = await self._fold(work, lead_id, list(before), Outcome())
-            await self._keep(work, lead_id, before, rest)
-            await self.leads.save(work)
-
-    def _observe(self, incoming: Mapping[UUID, Sequence[_Waiting]], outcome: Outcome, now: datetime) -> None:
+    def _observe(self, incoming: Mapping[UUID, Sequence[_Waiting]], tally: Counter[str], now: datetime) -> None:
         service = self.leads.service
-        metrics.CONSUMER_APPLIED.labels(service).inc(outcome.applied)
-        metrics.CONSUMER_REDELIVERED.labels(service).inc(outcome.repeated)
+        metrics.CONSUMER_APPLIED.labels(service).inc(tally["apply"])
+        metrics.CONSUMER_REDELIVERED.labels(service).inc(tally["repeat"])
         for items in incoming.values():
             for item in items:
                 if not item.event.history:
@@ -309,8 +290,8 @@ class Consumer(Generic[S]):
                     metrics.HEARD_SECONDS.labels(service, item.event.topic).observe(max(age, 0.0))
 
 
-class Unsealed(Exception):
-    """The position was moved by another worker: the batch is its business now."""
+def _ignore(_lead: Lead[Any], _event: Envelope[Event], _now: datetime) -> None:
+    """Events without a handler count as heard."""
 
 
 class _HandlerFailed(Exception):
@@ -326,21 +307,3 @@ def _why(error: Exception) -> str:
         trace = trace.tb_next
     place = f" in {trace.tb_frame.f_code.co_name} line {trace.tb_lineno}" if trace else ""
     return f"{type(error).__name__}{place}"
-
-
-async def keep_unreadable(
-    connection: Connection,
-    service: str,
-    topic: str,
-    place: tuple[int, int],
-    reason: str,
-    headers: str,
-    body: bytes | None,
-    now: datetime,
-) -> None:
-    """Keep bytes that are no event, by where they lay; the same bytes brought again are kept once."""
-    await connection.execute(
-        f"""INSERT INTO {service}.undecodable (topic, place, pos, reason, headers, body, kept_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING""",
-        topic, *place, reason, headers, body, now,
-    )  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -18,11 +19,12 @@ from shared import log, metrics
 from shared.bus.progress import Progress
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer, Handler
-from shared.database import Database, is_transient
+from shared.database import Database
 from shared.errors import Unavailable
 from shared.events.envelope import Event
 from shared.leads import Leads, Repository
 from shared.migrations import migrate
+from shared.patience import patiently
 from shared.settings import Settings
 from shared.timers import TimerHandler, Timers
 
@@ -31,6 +33,7 @@ S = TypeVar("S")
 PARTS = ("api", "consume", "relay")
 TIMER_SECONDS = 0.05
 STUCK_SECONDS = 60
+WATCH_SECONDS = 5
 DAYS_SECONDS = 3600
 
 logger = structlog.get_logger("service")
@@ -136,22 +139,26 @@ class Runtime(Generic[S]):
             await self.database.close()
 
     def _background(self, parts: Sequence[str]) -> list[Callable[[], Awaitable[None]]]:
-        work: list[Callable[[], Awaitable[None]]] = [self._prepare]
+        name, service = self.service.name, self.service
+        work: list[Callable[[], Awaitable[None]]] = []
         if "api" in parts:
-            work += [self._bound(task) for task in self.service.serving]
+            work += [partial(task, self) for task in service.serving]
         if "consume" in parts:
-            work += [self._hear, self._fire_timers, self._watch]
-            work += [self._bound(task) for task in self.service.tasks]
+            work += [partial(task, self) for task in service.tasks]
+            if service.timers:
+                work.append(lambda: patiently(self._fire_timers, "timers_wait", name))
+            if service.consumes:
+                work += [self._hear, lambda: patiently(self._watch, "not_looked", name)]
         if "relay" in parts and self.settings.kafka_bootstrap_servers:
             work.append(self._relay)
-        return work
+        return [lambda: patiently(self._prepare, "database_away", name), *map(self._once_prepared, work)]
 
-    def _bound(self, task: Callable[[Runtime[S]], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def bound() -> None:
+    def _once_prepared(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def later() -> None:
             await self.prepared.wait()
-            await task(self)
+            await work()
 
-        return bound
+        return later
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -160,37 +167,26 @@ class Runtime(Generic[S]):
             logger.exception("crashed", service=self.service.name)
             stop_hard()
 
-    async def _prepare(self) -> None:
+    async def _prepare(self) -> float:
         """Bring the tables up to date as soon as the database answers, then keep the log's days ahead of time."""
-        pause = 0.2
-        while True:
-            try:
-                if not self.prepared.is_set():
-                    await self.migrate()
-                async with self.database.transaction() as connection:
-                    await log.ensure_days(connection, self.service.name, SystemClock().now().date())
-                self.prepared.set()
-                await asyncio.sleep(DAYS_SECONDS)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("database_away", service=self.service.name, error=type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 3.0)
+        if not self.prepared.is_set():
+            await self.migrate()
+        async with self.database.transaction() as connection:
+            await log.ensure_days(connection, self.service.name, SystemClock().now().date())
+        self.prepared.set()
+        return DAYS_SECONDS
 
     async def migrate(self) -> None:
         await migrate(self.service.name, self.settings.database_url)
 
     async def _hear(self) -> None:
-        await self.prepared.wait()
-        bootstrap = self.settings.kafka_bootstrap_servers
-        if not self.service.consumes:
-            return
-        if bootstrap:
+        self.progress.alive()
+        settings = self.settings
+        if settings.kafka_bootstrap_servers:
             from shared.bus.kafka_hearer import KafkaHearer
 
-            prefix = self.settings.kafka_prefix
-            await KafkaHearer(self.service.name, bootstrap, prefix, self.consumer, self.progress).run()
+            kafka = (settings.kafka_bootstrap_servers, settings.kafka_prefix)
+            await KafkaHearer(self.service.name, *kafka, self.consumer, self.progress).run()
         else:
             from shared.bus.postgres import PostgresHearer
 
@@ -199,7 +195,6 @@ class Runtime(Generic[S]):
     async def _relay(self) -> None:
         from shared.bus.kafka import KafkaRelay
 
-        await self.prepared.wait()
         settings = self.settings
         assert settings.kafka_bootstrap_servers
         relay = KafkaRelay(
@@ -208,43 +203,26 @@ class Runtime(Generic[S]):
         self._relay_ready = lambda: relay.ready
         await relay.run()
 
-    async def _fire_timers(self) -> None:
-        await self.prepared.wait()
-        while self.service.timers:
-            try:
-                fired = await self.timers.fire()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                fired = 0
-            await asyncio.sleep(0 if fired else TIMER_SECONDS)
+    async def _fire_timers(self) -> float:
+        return 0 if await self.timers.fire() else TIMER_SECONDS
 
-    async def _show(self) -> None:
-        """Keep the figures that only looking can tell: how far behind the hearing is, and how many leads are held."""
+    async def _watch(self) -> float:
+        """Start afresh when nothing moves for a minute, as a client library that hangs says nothing; keep figures.
+
+        The figures are those that only looking can tell: how far behind the hearing is, how many leads are held.
+        """
         name, marks = self.service.name, self.progress.marks
+        if time.monotonic() - self.progress.moved > STUCK_SECONDS:
+            logger.critical("stuck", service=name, lag=self.progress.lag)
+            stop_hard()
         if marks:
             behind = (self.clock.now() - min(marks.values())).total_seconds()
             metrics.WATERMARK_SECONDS.labels(name).set(behind)
             metrics.CONSUMER_OLDEST.labels(name).set(behind if self.progress.lag else 0)
-        try:
-            async with self.database.connection() as connection:
-                held = await connection.fetchval(f"SELECT count(DISTINCT lead_id) FROM {name}.held")
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            return
+        async with self.database.connection() as connection:
+            held = await connection.fetchval(f"SELECT count(DISTINCT lead_id) FROM {name}.held")
         metrics.HELD_LEADS.labels(name).set(held)
-
-    async def _watch(self) -> None:
-        """A client library that hangs says nothing: when nothing moves for a minute, start afresh."""
-        await self.prepared.wait()
-        self.progress.alive()
-        while self.service.consumes:
-            await asyncio.sleep(5)
-            await self._show()
-            if time.monotonic() - self.progress.moved > STUCK_SECONDS:
-                logger.critical("stuck", service=self.service.name, lag=self.progress.lag)
-                stop_hard()
+        return WATCH_SECONDS
 
 
 def stop_hard() -> None:

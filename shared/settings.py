@@ -7,13 +7,11 @@ import hmac
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings.sources import EnvSettingsSource
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Values people leave standing in a copied example; a service that starts with one is open to whoever read it too.
 SAMPLE_SECRETS = frozenset({"changeme", "change-me", "change_me", "secret", "password", "example", "your-key-here"})
@@ -122,45 +120,32 @@ class Settings(BaseSettings):
     def load(cls) -> Self:
         """The settings of this process; BadSettings names every variable that is missing or wrong."""
         try:
-            return cls()  # pyright: ignore[reportCallIssue] - the values come from the environment
+            return cls(**cls._from_files())
         except ValidationError as error:
             lines = [f"  {cls._variable(str(e['loc'][0]))}: {_reason(e['type'], e['msg'])}" for e in error.errors()]
             raise BadSettings("Cannot start, these settings need attention:\n" + "\n".join(lines)) from None
 
     @classmethod
+    def _from_files(cls) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for field in cls.model_fields:
+            name = cls._variable(field)
+            path = os.environ.get(f"{name}_FILE")
+            if path and os.environ.get(name):
+                raise BadSettings(f"Cannot start: {name} and {name}_FILE are both set; keep one")
+            try:
+                found |= {field: Path(path).read_text(encoding="utf-8").strip()} if path else {}
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadSettings(f"Cannot start: {name}_FILE cannot be read ({type(error).__name__})") from None
+        return found
+
+    @classmethod
     def _variable(cls, place: str) -> str:
+        """The environment variable of a field; `place` itself where it is none."""
         field = cls.model_fields.get(place)
         if field is None:
             return place
         return str(field.validation_alias or f"{cls.model_config.get('env_prefix', '')}{place}".upper())
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, _EnvironmentOrFile(settings_cls)
-
-
-class _EnvironmentOrFile(EnvSettingsSource):
-    """The environment, where `NAME_FILE` stands for the content of the file it points at."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
-        value, key, is_complex = super().get_field_value(field, field_name)
-        name = str(field.validation_alias or f"{self.env_prefix}{field_name}").upper()
-        path = os.environ.get(f"{name}_FILE")
-        if not path:
-            return value, key, is_complex
-        if value is not None:
-            raise BadSettings(f"Cannot start: {name} and {name}_FILE are both set; keep one")
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), key, is_complex
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSettings(f"Cannot start: {name}_FILE cannot be read ({type(error).__name__})") from None
 
 
 def _reason(kind: str, message: str) -> str:

@@ -11,6 +11,8 @@ from shared.events.topics import Topic
 class _OfRep(Event, frozen=True, kw_only=True):
     """`rep` is the rep's id, never a name. `cycle` is the lead's cycle the fact belongs to."""
 
+    topic: ClassVar[Topic] = Topic.HANDOVER
+
     rep: str = ""
     cycle: int = 1
 
@@ -18,7 +20,6 @@ class _OfRep(Event, frozen=True, kw_only=True):
 class Offered(_OfRep, frozen=True, kw_only=True):
     """A named rep was asked. `due_at` (RFC 3339) is when the offer runs out; empty for the fallback owner."""
 
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.offered.v1"
 
     offer_id: str
@@ -29,14 +30,12 @@ class Offered(_OfRep, frozen=True, kw_only=True):
 
 
 class Accepted(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.accepted.v1"
 
     offer_id: str = ""
 
 
 class Returned(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.returned.v1"
 
     reason: str
@@ -45,14 +44,12 @@ class Returned(_OfRep, frozen=True, kw_only=True):
 
 
 class Expired(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.expired.v1"
 
     offer_id: str
 
 
 class Contacted(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.contacted.v1"
 
     channel: str = ""
@@ -60,7 +57,6 @@ class Contacted(_OfRep, frozen=True, kw_only=True):
 
 
 class OpportunityOpened(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.opportunity_opened.v1"
 
     value: str = ""
@@ -68,7 +64,6 @@ class OpportunityOpened(_OfRep, frozen=True, kw_only=True):
 
 
 class Won(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.won.v1"
 
     value: str = ""
@@ -76,26 +71,22 @@ class Won(_OfRep, frozen=True, kw_only=True):
 
 
 class Lost(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.lost.v1"
 
     reason: str
 
 
 class Disqualified(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.disqualified.v1"
 
     reason: str
 
 
 class Fulfilled(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.fulfilled.v1"
 
 
 class Paid(_OfRep, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.paid.v1"
 
     value: str = ""
@@ -105,7 +96,6 @@ class Paid(_OfRep, frozen=True, kw_only=True):
 class Learned(_OfRep, frozen=True, kw_only=True):
     """What a call taught about the lead: one BANT answer, with how it is known."""
 
-    topic: ClassVar[Topic] = Topic.HANDOVER
     type: ClassVar[str] = "io.leadline.handover.learned.v1"
 
     about: str

@@ -8,8 +8,11 @@ from shared.events.envelope import Event
 from shared.events.topics import Topic
 
 
-class Enrolled(Event, frozen=True, kw_only=True):
+class _OfNurture(Event, frozen=True, kw_only=True):
     topic: ClassVar[Topic] = Topic.NURTURE
+
+
+class Enrolled(_OfNurture, frozen=True, kw_only=True):
     type: ClassVar[str] = "io.leadline.nurture.enrolled.v1"
 
     journey: str
@@ -17,7 +20,7 @@ class Enrolled(Event, frozen=True, kw_only=True):
     cycle: int = 1
 
 
-class _Touch(Event, frozen=True, kw_only=True):
+class _Touch(_OfNurture, frozen=True, kw_only=True):
     journey: str
     step: str
     channel: str = "email"
@@ -26,40 +29,34 @@ class _Touch(Event, frozen=True, kw_only=True):
 
 
 class Sent(_Touch, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
     type: ClassVar[str] = "io.leadline.nurture.sent.v1"
 
 
 class Deferred(_Touch, frozen=True, kw_only=True):
     """A touch was not sent now; `reason` says why, `until` (RFC 3339) when it is tried again, empty for never."""
 
-    topic: ClassVar[Topic] = Topic.NURTURE
     type: ClassVar[str] = "io.leadline.nurture.deferred.v1"
 
     until: str = ""
 
 
 class Opened(_Touch, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
     type: ClassVar[str] = "io.leadline.nurture.opened.v1"
 
 
 class Clicked(_Touch, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
     type: ClassVar[str] = "io.leadline.nurture.clicked.v1"
 
     link: str = ""
 
 
 class Bounced(_Touch, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
     type: ClassVar[str] = "io.leadline.nurture.bounced.v1"
 
     permanent: bool = True
 
 
-class Unsubscribed(Event, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
+class Unsubscribed(_OfNurture, frozen=True, kw_only=True):
     type: ClassVar[str] = "io.leadline.nurture.unsubscribed.v1"
 
     purpose: str = "marketing_email"
@@ -68,8 +65,7 @@ class Unsubscribed(Event, frozen=True, kw_only=True):
     by: str = "link"
 
 
-class Exited(Event, frozen=True, kw_only=True):
-    topic: ClassVar[Topic] = Topic.NURTURE
+class Exited(_OfNurture, frozen=True, kw_only=True):
     type: ClassVar[str] = "io.leadline.nurture.exited.v1"
 
     journey: str

@@ -67,32 +67,23 @@ def die_after_ack() -> None:
 
 def position_first() -> None:
     """The mutant: say that a batch is done, then do it."""
-    hear_batch = kafka_hearer.KafkaHearer._turn
+    hear_batch = kafka_hearer.KafkaHearer._apply
 
-    async def kafka_turn(self: Any, client: Any) -> int:
-        ends: dict[Any, int] = {}
-        for partition, record in self._next_batch():
-            ends[partition] = record.offset + 1
-        if ends:
-            await client.commit(ends)
+    async def kafka_batch(self: Any, got: Any) -> None:
+        if got:
+            await self._kafka.commit({partition: records[-1].offset + 1 for partition, records in got.items()})
             perhaps_die()
-        return await hear_batch(self, client)
+        await hear_batch(self, got)
 
-    kafka_hearer.KafkaHearer._turn = kafka_turn  # type: ignore[method-assign]
+    kafka_hearer.KafkaHearer._apply = kafka_batch  # type: ignore[method-assign]
 
-    async def postgres_turn(self: Any, connection: Any) -> int:
-        stored, _drained = await self._read(connection)
-        if stored:
-            async with self.database.transaction() as inner:
-                await self._seal(inner, stored, None)
-            perhaps_die()
-            await self.consumer.take(await postgres.log.with_cards(connection, stored))
-            for event in stored:
-                speaker, lane, pos = event.place
-                self._after[speaker][lane] = max(pos, self._after[speaker][lane])
-        return len(stored)
+    async def hand_on(self: Any, connection: Any, stored: Any, drained_at: Any) -> None:
+        async with self.database.transaction() as inner:
+            await self.seal(inner, stored, drained_at)
+        perhaps_die()
+        await self.consumer.take(stored)
 
-    postgres.PostgresHearer.turn = postgres_turn  # type: ignore[method-assign]
+    postgres.PostgresHearer.hand_on = hand_on  # type: ignore[method-assign]
 
 
 MOMENTS = {"before_commit": die_before_commit, "after_commit": die_after_commit, "after_ack": die_after_ack}

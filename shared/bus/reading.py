@@ -1,0 +1,184 @@
+"""Reading speakers' logs where they lie: one worker at a time, in order per lane, from where the last one came to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from shared import log
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.events.codec import Stored
+from shared.patience import patiently
+
+if TYPE_CHECKING:
+    from shared.database import Connection, Database
+
+PER_LANE = 50
+POLL_SECONDS = (0.005, 0.040)
+# A position given out but not yet committed is looked for this long at every turn, and then at every slow turn.
+RESTLESS_SECONDS = 2.0
+SLOW_TURN_SECONDS = 0.5
+STANDBY_SECONDS = 1.0
+
+
+class Unsealed(Unavailable):
+    """The position was moved by another worker: the batch is its business now."""
+
+
+class LogReader(ABC):
+    """Reads the logs of `speakers` for a service. A second worker waits for the first to go and then takes over."""
+
+    reader: ClassVar[str]
+    """Under which name the positions are kept in the service's table `reading`."""
+    lock: ClassVar[int]
+    """The first key of the advisory lock that lets one worker at a time read; the second is the service's."""
+    batch: ClassVar[int]
+    passing: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def __init__(self, service: str, database: Database, clock: Clock, speakers: Iterable[str]) -> None:
+        self.service = service
+        self.database = database
+        self.clock = clock
+        self.speakers = sorted(speakers)
+        # A service that was never started here has no log yet; it is looked for again every second.
+        self.present: list[str] = []
+        self.ready = False
+        self._after: dict[str, dict[int, int]] = {}
+        self._since: dict[str, datetime] = {}
+        self._heads: dict[str, int] = {}
+        self._restless_until = 0.0
+        self._next_slow_turn = 0.0
+
+    @abstractmethod
+    async def hand_on(self, connection: Connection, stored: Sequence[Stored], drained_at: datetime | None) -> None:
+        """Bring a batch to where it goes and `seal` it. `drained_at`: when it was read, if it was all there was."""
+
+    @abstractmethod
+    def looked(self, found: int, drained_at: datetime | None) -> None:
+        """Told after every turn, also one that found nothing."""
+
+    @asynccontextmanager
+    async def working(self) -> AsyncGenerator[None]:
+        """What is held open while this worker is the one that reads."""
+        yield
+
+    async def run(self) -> None:
+        await patiently(self._follow, f"{self.reader}_interrupted", self.service, *self.passing)
+
+    async def _follow(self) -> float:
+        """Read until the connection that holds the lock is lost; seconds to wait where another worker has it."""
+        async with self.database.connection() as keeper:
+            if not await keeper.fetchval("SELECT pg_try_advisory_lock($1, $2)", self.lock, log.LOCK_OF[self.service]):
+                self.ready = True
+                return STANDBY_SECONDS
+            try:
+                async with self.working():
+                    await self._read_on(keeper)
+            finally:
+                self.ready = False
+
+    async def _read_on(self, keeper: Connection) -> NoReturn:
+        await self._load(keeper)
+        pause, checked = POLL_SECONDS[0], time.monotonic()
+        while True:
+            taken = await self.turn(keeper)
+            self.ready = True
+            pause = POLL_SECONDS[0] if taken else min(pause * 1.2, POLL_SECONDS[1])
+            if taken < self.batch:
+                await asyncio.sleep(pause)
+            if self.present != self.speakers and time.monotonic() - checked > 1:
+                checked = time.monotonic()
+                await self._load(keeper)
+
+    async def _load(self, connection: Connection) -> None:
+        now = self.clock.now()
+        self.present = await log.present(connection, self.speakers)
+        for speaker in self.present:
+            await connection.execute(
+                f"""INSERT INTO {self.service}.reading (reader, speaker, lane, pos, as_of)
+                    SELECT $1, $2, lane, 0, 'epoch' FROM unnest($3::smallint[]) lane ON CONFLICT DO NOTHING""",
+                self.reader, speaker, log.ALL_LANES,
+            )  # fmt: skip
+            rows = await connection.fetch(
+                f"SELECT lane, pos, as_of FROM {self.service}.reading WHERE reader = $1 AND speaker = $2",
+                self.reader, speaker,
+            )  # fmt: skip
+            self._after[speaker] = {row["lane"]: row["pos"] for row in rows}
+            self._since[speaker] = min([now, *(row["as_of"] for row in rows)])
+        self._heads = {}
+
+    async def turn(self, connection: Connection) -> int:
+        """Look for events once and hand on what is there; answers how many were read."""
+        began, moment = self.clock.now(), time.monotonic()
+        heads = await log.head(connection, self.present)
+        if heads != self._heads:
+            self._heads, self._restless_until = heads, moment + RESTLESS_SECONDS
+        elif moment > self._restless_until and moment < self._next_slow_turn:
+            self.looked(0, began)
+            return 0
+        self._next_slow_turn = moment + SLOW_TURN_SECONDS
+        stored, drained = await self.read(connection)
+        drained_at = began if drained else None
+        if stored:
+            await self.hand_on(connection, await log.with_cards(connection, stored), drained_at)
+            self.go_on_after(stored)
+        if drained:
+            self._since = dict.fromkeys(self.present, began)
+        self.looked(len(stored), drained_at)
+        return len(stored)
+
+    async def read(self, connection: Connection) -> tuple[list[Stored], bool]:
+        """The next events over all lanes of all speakers, cards without their body, and whether these are all."""
+        stored: list[Stored] = []
+        drained = True
+        for speaker in self.present:
+            found = await log.read(connection, speaker, self._after[speaker], self._since[speaker], PER_LANE)
+            per_lane: dict[int, int] = {}
+            for event in found:
+                per_lane[event.place[1]] = per_lane.get(event.place[1], 0) + 1
+            drained = drained and max(per_lane.values(), default=0) < PER_LANE
+            stored += found
+        if len(stored) > self.batch:
+            stored, drained = _first(stored, self.batch), False
+        return stored, drained
+
+    def go_on_after(self, stored: Sequence[Stored]) -> None:
+        for speaker, reached in _reached(stored).items():
+            self._after[speaker] |= reached
+
+    async def seal(self, connection: Connection, stored: Sequence[Stored], drained_at: datetime | None) -> None:
+        """Note that these were handed on. Raises `Unsealed` when another worker was here."""
+        for speaker, reached in _reached(stored).items():
+            before = self._after[speaker]
+            moved = await connection.execute(
+                f"""UPDATE {self.service}.reading r SET pos = n.pos, as_of = coalesce($6, r.as_of)
+                    FROM unnest($3::smallint[], $4::bigint[], $5::bigint[]) AS n(lane, was, pos)
+                    WHERE r.reader = $1 AND r.speaker = $2 AND r.lane = n.lane AND r.pos = n.was""",
+                self.reader, speaker, list(reached), [before[lane] for lane in reached], list(reached.values()),
+                drained_at,
+            )  # fmt: skip
+            if int(moved.split()[-1]) != len(reached):
+                raise Unsealed
+
+
+def _first(stored: Sequence[Stored], count: int) -> list[Stored]:
+    """The oldest of them: ids ascend with time across speakers, positions within a lane."""
+    last = _reached(sorted(stored, key=lambda event: event.event_id)[:count])
+    # Ids and positions may differ by a hair between writers; a lane is only ever cut at a position.
+    return [event for event in stored if event.place[2] <= last.get(event.place[0], {}).get(event.place[1], 0)]
+
+
+def _reached(stored: Iterable[Stored]) -> Mapping[str, dict[int, int]]:
+    """The last position of each lane, by speaker."""
+    reached: dict[str, dict[int, int]] = {}
+    for event in stored:
+        speaker, lane, pos = event.place
+        lanes = reached.setdefault(speaker, {})
+        lanes[lane] = max(pos, lanes.get(lane, 0))
+    return reached
