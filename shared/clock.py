@@ -23,28 +23,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class SetClock:
-    """A clock that stands still until it is moved.
-
-    >>> clock = SetClock(datetime(2026, 3, 1, 9, tzinfo=UTC))
-    >>> clock.advance(timedelta(hours=2)).hour
-    11
-    """
-
-    def __init__(self, start: datetime) -> None:
-        self._now = _in_utc(start)
-
-    def now(self) -> datetime:
-        return self._now
-
-    def advance(self, step: timedelta) -> datetime:
-        self._now += step
-        return self._now
-
-    def set(self, moment: datetime) -> None:
-        self._now = _in_utc(moment)
-
-
 def uuid7(at: datetime | None = None) -> UUID:
     """A new UUIDv7; ids made without `at` in one process ascend. With `at` it carries that moment instead of now."""
     # The driver's own kind of UUID is a `UUID` that is made, written and sent in a fraction of the time.
@@ -64,10 +42,6 @@ def uuid7_at(moment: datetime) -> UUID:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return (_in_utc(moment) - EPOCH) // timedelta(milliseconds=1)
-
-
-def _in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no timezone")
-    return moment.astimezone(UTC)
+    return (moment - EPOCH) // timedelta(milliseconds=1)

@@ -11,9 +11,10 @@ import asyncpg
 import pytest
 
 from shared import log
-from shared.clock import EPOCH, SetClock, uuid7
+from shared.clock import EPOCH, uuid7
 from shared.events.codec import Stored
 from tests.support.servers import Databases
+from tests.support.set_clock import SetClock
 from tests.support.toys import HEARER, SPEAKER, Toy, erase, make_tables, speak, toy
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

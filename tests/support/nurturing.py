@@ -19,7 +19,7 @@ from services.nurture.domain.nurtured import Nurtured
 from services.nurture.mailing import Mailing
 from services.nurture.settings import NurtureSettings
 from shared.bus.progress import MARGIN
-from shared.clock import Clock, SetClock, uuid7
+from shared.clock import Clock, uuid7
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased, Consent, ContactPoint
 from shared.events.codec import Stored, decode, encode_attributes, encode_body
 from shared.events.envelope import Attributes, Envelope, Event
@@ -27,6 +27,7 @@ from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.events.topics import Topic
 from shared.service import Runtime
+from tests.support.set_clock import SetClock
 
 KEY = "the-operators-key"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -16,7 +16,7 @@ from services.handover.app import service
 from services.handover.desk import Desk
 from services.handover.settings import HandoverSettings
 from shared.bus.progress import MARGIN
-from shared.clock import Clock, SetClock, uuid7
+from shared.clock import Clock, uuid7
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased, ContactPoint
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Attributes, Event
@@ -24,6 +24,7 @@ from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged, TopReason
 from shared.events.topics import Topic
 from shared.service import Runtime
+from tests.support.set_clock import SetClock
 
 KEY = "the-operators-key"
 _places = count(1)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.clock import SetClock
 from tests.support.capturing import Capturing, capturing
 from tests.support.servers import Databases
+from tests.support.set_clock import SetClock
 from tests.support.tables import empty_tables, with_tables
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import httpx
 
-from shared.clock import SetClock
 from shared.events.topics import Topic
 from tests.support.capturing import OPERATOR, SITE, Capturing, at_once
+from tests.support.set_clock import SetClock
 
 
 async def send(capture: Capturing, *activities: Any, headers: dict[str, str] = SITE) -> httpx.Response:

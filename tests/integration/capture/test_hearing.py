@@ -9,12 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from shared.events.handover import Learned
 from shared.events.nurture import Bounced, Unsubscribed
 from shared.events.stage import StageChanged
 from shared.events.topics import Topic
 from tests.support.capturing import OPERATOR, Capturing
+from tests.support.set_clock import SetClock
 
 CONSENT = {"marketing": {"granted": True, "text": "Send me mail"}, "contact": {"granted": True, "text": "Call me"}}
 

@@ -16,10 +16,10 @@ from services.capture.importing import run as importing
 from services.capture.importing.ledger import BeingImported
 from services.capture.importing.report import Report
 from services.capture.importing.run import Progress, run_import
-from shared.clock import SetClock
 from shared.errors import NotFound
 from shared.events.topics import Topic
 from tests.support.capturing import Capturing, capturing
+from tests.support.set_clock import SetClock
 
 PROJECT = Path(__file__).parents[3]
 MAP = """

@@ -12,8 +12,8 @@ import pytest
 
 from services.capture import repeatable
 from services.capture.repeatable import Key
-from shared.clock import SetClock
 from tests.support.capturing import OPERATOR, SITE, Capturing, at_once, capturing
+from tests.support.set_clock import SetClock
 
 
 @pytest.fixture

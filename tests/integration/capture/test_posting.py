@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from shared.clock import SetClock
 from shared.events.topics import Topic
 from tests.support.capturing import OPERATOR, SITE, Capturing
+from tests.support.set_clock import SetClock
 
 
 async def test_a_demo_request_is_captured_and_registered_with_the_wish_in_the_event(capture: Capturing) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from services.capture.views import MOST_COUNTED, tell
-from shared.clock import SetClock
 from shared.events.topics import Topic
 from tests.support.capturing import SITE, Capturing, capturing
+from tests.support.set_clock import SetClock
 
 
 async def view(capture: Capturing, headers: dict[str, str] = SITE, **body: Any) -> int:

@@ -17,11 +17,11 @@ import pytest
 import uvicorn
 
 from services.handover import feed, streaming
-from shared.clock import SetClock
 from shared.events.codec import Stored, decode, to_json
 from shared.service import Runtime
 from shared.web import server
 from tests.support.sales import KEY, Told, add_rep, feed_rows, handover, hear, offer_all, pass_time
+from tests.support.set_clock import SetClock
 
 
 async def logged(runtime: Runtime[Any]) -> list[Stored]:

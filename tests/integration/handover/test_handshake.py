@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from services.handover.desk import Desk
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.sales import KEY, Told, add_rep, hear, moves, offer_all, pass_time, said
+from tests.support.set_clock import SetClock
 
 
 @pytest.fixture

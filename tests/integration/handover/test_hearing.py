@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from services.handover.mailer import OfferMailer
-from shared.clock import SetClock
 from shared.events.codec import Stored
 from shared.mail import Mailer
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, hear, moves, offer_all, pass_time, said
+from tests.support.set_clock import SetClock
 
 
 def a_life(random: Random, clock: SetClock) -> tuple[Told, list[Stored]]:

@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from services.handover.mailer import OfferMailer
-from shared.clock import SetClock
 from shared.mail import Mailer
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, client, handover, hear, offer_all, pass_time
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox, inbox
 
 

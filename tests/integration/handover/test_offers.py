@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from services.handover import heartbeat
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, handover, hear, moves, offer_all, pass_time, said
+from tests.support.set_clock import SetClock
 
 QUARTER = timedelta(minutes=15)
 

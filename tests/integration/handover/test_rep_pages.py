@@ -13,10 +13,10 @@ import pytest
 
 from services.handover.settings import HandoverSettings
 from services.handover.writing import Letters
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.pages import Page
 from tests.support.sales import Told, add_rep, client, hear, moves, offer_all, pass_time, said
+from tests.support.set_clock import SetClock
 
 CONTACT = ("+46701740642", "mara@norrvik.example", "Lindqvist")
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from services.handover import worklist
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, hear, offer_all
+from tests.support.set_clock import SetClock
 
 
 async def test_a_lead_that_asked_for_a_demo_is_on_the_worklist_with_the_reason_in_words(

@@ -10,10 +10,10 @@ import asyncpg
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.lives import client, insights
 from tests.support.servers import Databases
+from tests.support.set_clock import SetClock
 from tests.support.tables import empty_tables, with_tables
 
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)

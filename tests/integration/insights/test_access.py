@@ -11,9 +11,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.lives import KEY, client, insights
+from tests.support.set_clock import SetClock
 
 PAGES = ("/", "/leads", f"/leads/{uuid4()}")
 READS = ("/v1/funnel", "/v1/leads", f"/v1/leads/{uuid4()}/timeline")

@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from services.insights.heard import keep_marks
-from shared.clock import SetClock
 from shared.events.codec import Stored
 from shared.service import Runtime
 from tests.support.lives import Life, client, hear, insights
 from tests.support.recount import recount
+from tests.support.set_clock import SetClock
 
 SALE = (
     ("registered", "contact_valid"), ("sql", "demo_requested"), ("handed_over", "offered"), ("accepted", "accepted"),

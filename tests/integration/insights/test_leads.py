@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 
-from shared.clock import SetClock
 from shared.events.capture import ContactPoint, DayCounted
 from shared.events.handover import Accepted, Expired, Offered
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.service import Runtime
 from tests.support.lives import Life, hear
+from tests.support.set_clock import SetClock
 
 
 async def listed(api: httpx.AsyncClient, **params: str) -> list[str]:

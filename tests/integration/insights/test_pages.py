@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from shared.clock import SetClock
 from shared.events.capture import Consent
 from shared.events.scoring import ScoreChanged
 from shared.service import Runtime
 from tests.support.lives import Life, hear
 from tests.support.pages import Page
+from tests.support.set_clock import SetClock
 
 
 async def shown(api: httpx.AsyncClient, path: str) -> str:

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from services.insights import stream as streaming
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.lives import KEY, Life, hear, insights, served
+from tests.support.set_clock import SetClock
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 

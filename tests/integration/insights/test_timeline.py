@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import httpx
 
-from shared.clock import SetClock
 from shared.events import nurture
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import TopReason
 from shared.service import Runtime
 from tests.support.lives import Life, hear
+from tests.support.set_clock import SetClock
 
 
 async def test_a_timeline_tells_in_plain_words_what_happened_oldest_first(

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from tests.support.nurturing import Nurture, client, nurture
 from tests.support.servers import Databases
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox, inbox
 from tests.support.tables import empty_tables, with_tables
 

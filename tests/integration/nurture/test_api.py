@@ -7,8 +7,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from shared.clock import SetClock, uuid7
+from shared.clock import uuid7
 from tests.support.nurturing import Nurture, Told, client
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 

@@ -15,9 +15,9 @@ from services.nurture.claims import Claim
 from services.nurture.domain.person import Consent, Person, Suppression
 from services.nurture.domain.touch import OPEN, State
 from services.nurture.repository import Repository, suppress
-from shared.clock import SetClock
 from shared.database import Connection
 from tests.support.nurturing import Nurture, Told
+from tests.support.set_clock import SetClock
 
 LEASE = timedelta(minutes=2)
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.nurture import claims
-from shared.clock import SetClock
 from shared.events.privacy import ErasureDone
 from tests.support.nurturing import Nurture, Told, client, unsubscribe_path
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 TABLES = ("person", "enrolment", "touch", "timer", "held")

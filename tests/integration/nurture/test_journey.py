@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.bus.progress import MARGIN
-from shared.clock import SetClock
 from shared.events.nurture import Enrolled, Exited, Sent
 from tests.support.nurturing import TRACE, Nurture, Told
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 DAYS = timedelta(days=1)

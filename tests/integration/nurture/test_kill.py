@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.clock import SetClock
 from tests.support.nurturing import KEY, Nurture, Told
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 PROJECT = Path(__file__).parents[3]

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from tests.support.nurturing import Nurture, Told, client, nurture
 from tests.support.pages import Page
+from tests.support.set_clock import SetClock
 
 
 def at(house: Nurture, address: str = "127.0.0.1", host: str = "127.0.0.1:8003", **headers: str) -> httpx.AsyncClient:

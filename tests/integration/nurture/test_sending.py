@@ -17,11 +17,11 @@ from services.nurture.app import mailing
 from services.nurture.domain.journey import Delivery
 from services.nurture.domain.touch import RETRY_AFTER
 from services.nurture.journey_files import JOURNEYS
-from shared.clock import SetClock
 from shared.errors import Unavailable
 from shared.events.nurture import Bounced, Deferred
 from shared.mail import Mailer
 from tests.support.nurturing import Nurture, Told, client
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 SECOND = timedelta(seconds=1)

@@ -18,10 +18,10 @@ from services.nurture.app import mailing
 from services.nurture.domain.blinding import fingerprint
 from services.nurture.domain.touch import touch_id_of
 from services.nurture.mailing import Mailing
-from shared.clock import SetClock
 from shared.events.nurture import Unsubscribed
 from shared.security import Signer
 from tests.support.nurturing import Nurture, Told, client, unsubscribe_path
+from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.clock import SetClock
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, client, scoring
 from tests.support.servers import Databases
+from tests.support.set_clock import SetClock
 from tests.support.tables import empty_tables, with_tables
 
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)

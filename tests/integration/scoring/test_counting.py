@@ -11,7 +11,6 @@ import pytest
 
 from services.scoring import handlers
 from shared import database
-from shared.clock import SetClock
 from shared.events.capture import ActivityRecorded
 from shared.events.envelope import Envelope
 from shared.events.handover import Learned
@@ -20,6 +19,7 @@ from shared.events.scoring import ScoreChanged
 from shared.leads import Lead
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, fetch, hear, net_entries, said
+from tests.support.set_clock import SetClock
 
 
 async def test_a_batch_brought_twice_counts_once(runtime: Runtime[Any], lead: Heard) -> None:

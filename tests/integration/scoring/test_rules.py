@@ -12,10 +12,10 @@ import yaml
 
 from services.scoring.rescoring import rescore_batch
 from services.scoring.rules import DEFAULT
-from shared.clock import SetClock
 from shared.events.scoring import ScoreChanged
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, fetch, hear, said, scoring, stages_said
+from tests.support.set_clock import SetClock
 
 DAY = timedelta(days=1)
 

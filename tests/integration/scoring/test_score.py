@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.clock import SetClock, uuid7
+from shared.clock import uuid7
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, hear
+from tests.support.set_clock import SetClock
 
 
 async def score(api: httpx.AsyncClient, lead: Heard, as_of: datetime | None = None) -> dict[str, Any]:

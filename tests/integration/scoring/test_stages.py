@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.clock import SetClock, uuid7
+from shared.clock import uuid7
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.events.topics import Topic
 from shared.service import Runtime
 from tests.support.scored_leads import Heard, fetch, fire, hear, said, stages_said
+from tests.support.set_clock import SetClock
 
 DAY = timedelta(days=1)
 

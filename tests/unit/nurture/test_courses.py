@@ -18,7 +18,6 @@ from services.nurture.domain.person import Suppression
 from services.nurture.domain.touch import OPEN, Fate, State, Touch
 from services.nurture.journey_files import JOURNEYS
 from services.nurture.repository import Repository
-from shared.clock import SetClock
 from shared.events.capture import ActivityRecorded, CardChanged, Consent, ContactPoint
 from shared.events.envelope import Attributes, Envelope, Event
 from shared.events.handover import Offered
@@ -27,6 +26,7 @@ from shared.events.stage import StageChanged
 from shared.leads import Cause, Lead, Leads, Standing
 from shared.lifecycle import Stage
 from shared.reasons import Reason
+from tests.support.set_clock import SetClock
 
 START = datetime(2026, 3, 3, 10, tzinfo=UTC)
 LEAD = UUID("0198c5f2-0000-7000-8000-000000000042")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clock import SetClock, SystemClock, uuid7, uuid7_at
+from shared.clock import SystemClock, uuid7, uuid7_at
+from tests.support.set_clock import SetClock
 
 MOMENT = datetime(2026, 3, 1, 9, 0, 0, 5_000, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
