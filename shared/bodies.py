@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,9 +28,9 @@ class BodyCap:
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        declared = headers.get("content-length")
-        if declared is None and "transfer-encoding" not in headers:
+        headers = dict[bytes, bytes](scope.get("headers", ()))
+        declared = headers.get(b"content-length")
+        if declared is None and b"transfer-encoding" not in headers:
             return await self._app(scope, receive, send)
         body = _Body(receive, self._per_path.get(scope["path"], self._default))
         if declared is not None and int(declared) > body.cap:

@@ -51,12 +51,13 @@ API_PAGE = Path(__file__).parent / "pages" / "api"
 
 _METHODS = frozenset(HTTPMethod)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PAGE_HEADERS = (
+_OUR_HEADERS = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     # Signed links must not leave in a Referer. Not `no-referrer`: browsers then post forms with `Origin: null`.
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 )
 
 
@@ -198,10 +199,11 @@ class Edge:
 
 def _marked(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with ours added; those that a route has set itself stand."""
-    given = dict(headers)
-    # A file with a tag may be kept if it is asked about; an answer about a person may not be kept at all.
-    keeping = (b"cache-control", b"no-cache" if b"etag" in given else b"no-store")
-    ours = [pair for pair in (*_PAGE_HEADERS, keeping) if pair[0] not in given]
+    given = {name for name, _ in headers}
+    ours = [pair for pair in _OUR_HEADERS if pair[0] not in given]
+    if b"etag" in given and b"cache-control" not in given:
+        # A file with a tag may be kept if it is asked about; an answer about a person may not be kept at all.
+        ours[-1] = (b"cache-control", b"no-cache")
     return [*headers, *ours, (b"x-request-id", request_id.encode())]
 
 

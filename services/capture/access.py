@@ -46,7 +46,9 @@ class Sender:
 
 async def sender_of(request: Request, sites: Sites, in_body: str | None = None) -> Sender:
     """Raises `Unauthorised` without a key or with a wrong operator's key, `NotAllowed` for an unknown site key."""
-    outside = request.headers.get("x-site-key") or request.query_params.get("site")
+    outside = request.headers.get("x-site-key") or (
+        request.query_params.get("site") if request.scope["query_string"] else None
+    )
     given = outside or in_body
     if "authorization" in request.headers:
         if not is_operator(request):

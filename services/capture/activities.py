@@ -98,7 +98,7 @@ def _read(room: Room, items: Sequence[msgspec.Raw], sender: Sender, key: Key | N
         facts,
         rejected,
         key,
-        hmac.digest(room.settings.secret, raw, "sha256") if key else b"",
+        hmac.digest(room.secret, raw, "sha256") if key else b"",
         sender,
         sender.site.policy if sender.site else "contact_valid",
     )

@@ -48,7 +48,7 @@ class SiteCors:
         if scope["type"] != "http" or scope["path"] not in self._paths:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        origins = headers.getlist("origin")
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         if scope["method"] == "OPTIONS" and origins and "access-control-request-method" in headers:
             answer = await self._answer_preflight(scope, origins)
             return await answer(scope, receive, send)
@@ -66,10 +66,10 @@ class SiteCors:
 
         async def send_with_origin(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
                 # Also where there is none: a cache must not hand one site's answer to another.
-                answer.add_vary_header("Origin")
+                message["headers"].append((b"vary", b"Origin"))
                 if allowed:
+                    answer = MutableHeaders(scope=message)
                     answer["Access-Control-Allow-Origin"] = origins[0]
                     answer["Access-Control-Expose-Headers"] = self._exposed
             await send(message)

@@ -58,7 +58,7 @@ async def _take(request: Request, room: Room, body: LeadBody, sender: Sender) ->
     ask = Ask(
         submission,
         key,
-        body_hash(body, room.settings.secret) if key else b"",
+        body_hash(body, room.secret) if key else b"",
         traceparent(),
     )
     return await intake_of(room.runtime).take(ask)

@@ -28,6 +28,7 @@ class Room:
         self.runtime = runtime
         self.settings: CaptureSettings = runtime.settings
         self.sites = Sites(runtime.database)
+        self.secret = self.settings.secret
         own = [name.strip() for name in self.settings.activity_types.split(",")]
         self.activity_types = ACTIVITY_TYPES | {name for name in own if name}
 
