@@ -9,11 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
-from starlette.routing import BaseRoute
 
 from shared import log, metrics
 from shared.bus.progress import Progress
@@ -27,6 +25,10 @@ from shared.migrations import migrate
 from shared.patience import patiently
 from shared.settings import Settings
 from shared.timers import TimerHandler, Timers
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI, Request
+    from starlette.routing import BaseRoute
 
 S = TypeVar("S")
 
