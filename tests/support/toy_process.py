@@ -2,6 +2,7 @@
 
 With TOY_KILL set it kills itself with SIGKILL at a named moment, now and then: `before_commit`, `after_commit`,
 `after_ack`. With TOY_MUTANT=position_first it moves its position before its effects, which no test may let pass.
+Its group on Kafka misses it after 6 seconds, the least that a broker allows unless told otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ from tests.support.toys import HEARER, SPEAKER, speak, toy
 
 CHANCE = float(os.environ.get("TOY_CHANCE", "0.05"))
 dice = random.Random(int(os.environ.get("TOY_SEED", "0")))
+
+
+def missed_soon() -> None:
+    consumer = kafka_hearer.AIOKafkaConsumer
+
+    def watched(*topics: str, **given: Any) -> Any:
+        return consumer(*topics, **given | {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 2_000})
+
+    kafka_hearer.AIOKafkaConsumer = watched  # type: ignore[misc]
 
 
 def perhaps_die() -> None:
@@ -98,7 +108,9 @@ async def main(role: str) -> None:
     parts = {"hear": ("consume",), "relay": ("relay",)}[role]
     async with speaker.running(parts), hearer.running(parts):
         print("running", flush=True)
-        await asyncio.Event().wait()
+        told_to_stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_stop.set)
+        await told_to_stop.wait()
 
 
 async def _speak(speaker: Any) -> None:
@@ -114,6 +126,7 @@ async def _speak(speaker: Any) -> None:
 
 if __name__ == "__main__":
     configure_logs("toy", console=False)
+    missed_soon()
     if moment := os.environ.get("TOY_KILL"):
         MOMENTS[moment]()
     if os.environ.get("TOY_MUTANT") == "position_first":
