@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ class Letters:
     def __init__(self, settings: HandoverSettings) -> None:
         self.links = Links(settings)
         self._company = settings.company
+        self._zone = settings.timezone
         self._pages = templates(FOLDER, zone=settings.timezone)
         # Compiled now: the first lead of the day should not wait for it.
         for name in ("offer.html", "offer_mail.html", "offer_mail.txt", "worklist.html"):
@@ -38,7 +39,7 @@ class Letters:
             company=self._company,
             rep=_rep(row["rep_name"]),
             now=now,
-            offer=_offer(row, now, whole=True),
+            offer=_offer(row, lambda at: words.on(at, self._zone), whole=True),
             phone=row["phone"] or None,
             deadline=row["due_at"],
             link=self.links.offer(row["offer_id"]),
@@ -56,7 +57,7 @@ class Letters:
             company=self._company,
             rep=_rep(row["rep_name"]),
             now=now,
-            offer=None if state == "over" else _offer(row, now, whole=state == "accepted"),
+            offer=None if state == "over" else _offer(row, _ago(now), whole=state == "accepted"),
             deadline=row["due_at"] if state == "open" else None,
             reasons=_REASONS,
             values=values or {},
@@ -104,7 +105,7 @@ class Letters:
     def _next(self, row: asyncpg.Record, now: datetime) -> dict[str, object]:
         holds = page_state(row) == "accepted"
         path = self.links.offer_path(row["offer_id"])
-        shown = _offer(row, now, whole=holds)
+        shown = _offer(row, _ago(now), whole=holds)
         return {
             **shown,
             "lead_id": str(row["lead_id"]),
@@ -119,7 +120,7 @@ class Letters:
 
     def _other(self, row: asyncpg.Record, now: datetime) -> dict[str, object]:
         holds = page_state(row) == "accepted"
-        shown = _offer(row, now, whole=holds)
+        shown = _offer(row, _ago(now), whole=holds)
         return {
             **{key: shown[key] for key in ("who", "organization", "why", "temperature")},
             "due": None if holds else row["due_at"],
@@ -136,6 +137,10 @@ def write_mail(pages: Environment, name: str, **variables: object) -> Mail:
     return Mail(line(str(vars(text)["subject"])), str(text), pages.get_template(f"{name}.html").render(variables))
 
 
+def _ago(now: datetime) -> Callable[[datetime], str]:
+    return lambda at: words.ago(at, now)
+
+
 def page_state(row: asyncpg.Record) -> str:
     """`open`, `accepted`, `returned` or `over`: an offer counts only while it is the lead's present one."""
     present = row["present_offer"] == row["offer_id"]
@@ -146,7 +151,7 @@ def page_state(row: asyncpg.Record) -> str:
     return "returned" if row["state"] == "returned" else "over"
 
 
-def _offer(row: Any, now: datetime, *, whole: bool) -> dict[str, object]:
+def _offer(row: Any, when: Callable[[datetime], str], *, whole: bool) -> dict[str, object]:
     """What an offer says of the lead: all of it, or what may be seen before somebody accepts."""
     state = offers.known(row)
     name, company = row["name"] or "", row["company"] or ""
@@ -158,7 +163,7 @@ def _offer(row: Any, now: datetime, *, whole: bool) -> dict[str, object]:
         "temperature": row["temperature"],
         "score": row["score"],
         "wants": words.wants(state, row["product"]),
-        "why": words.why_now(state, row["returned_because"], note, now),
+        "why": words.why_now(state, row["returned_because"], note, when),
         "why_you": words.why_you(row["why"]),
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, tzinfo
 
 from services.handover.domain.lead import SalesLead
 from shared.lifecycle import Reason
@@ -32,17 +32,17 @@ _UNITS = (
 )
 
 
-def did(state: SalesLead, now: datetime) -> str:
-    """`Asked for a demo 42 seconds ago`"""
+def did(state: SalesLead, when: Callable[[datetime], str]) -> str:
+    """`Asked for a demo 42 seconds ago`; `when` says a moment at the end of a sentence."""
     what = _ASKED.get(state.asked_for) or _ASKED.get(state.reason) or _CAME.get(Reason(state.reason or "manual"), "")
     at = state.asked_at if state.asked_for else state.since
-    return f"{what or 'Came to sales'} {ago(at, now)}" if at else what or "Came to sales"
+    return f"{what or 'Came to sales'} {when(at)}" if at else what or "Came to sales"
 
 
 def reason(state: SalesLead, now: datetime) -> str:
     """`Asked for a demo 42 seconds ago; score 57, hot`"""
     score = "score unknown" if state.score is None else f"score {state.score:.0f}"
-    return f"{did(state, now)}; {score}" + (f", {state.temperature}" if state.temperature else "")
+    return f"{did(state, lambda at: ago(at, now))}; {score}" + (f", {state.temperature}" if state.temperature else "")
 
 
 def wants(state: SalesLead, product: str) -> str:
@@ -61,6 +61,12 @@ def ago(at: datetime, now: datetime) -> str:
             count = past // length
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def on(at: datetime, zone: tzinfo) -> str:
+    """`on 17 November at 14:32`, which stays true however late it is read."""
+    local = at.astimezone(zone)
+    return f"on {local.day} {local:%B} at {local:%H:%M}"
 
 
 def who(name: str, title: str = "", company: str = "") -> str:
@@ -97,9 +103,11 @@ def why_you(why: str) -> str:
     return _WHY_YOU.get(why, "")
 
 
-def why_now(state: SalesLead, returned_because: str | None, returned_note: str | None, now: datetime) -> str:
+def why_now(
+    state: SalesLead, returned_because: str | None, returned_note: str | None, when: Callable[[datetime], str]
+) -> str:
     """`Asked for a demo 42 seconds ago`, and what the rep said who had it before."""
-    words = did(state, now)
+    words = did(state, when)
     if returned_because:
         words += f". Returned before: {label(returned_because)}" + (f" (“{returned_note}”)" if returned_note else "")
     return words

@@ -114,7 +114,8 @@ REPS = st.lists(
 def test_a_choice_is_always_one_that_may_be_made(
     reps: list[Rep], product: str, attempts: int, data: st.DataObject
 ) -> None:
-    refused = set(data.draw(st.lists(st.sampled_from([rep.rep_id for rep in reps]), max_size=5))) if reps else set()
+    ids = [rep.rep_id for rep in reps]
+    refused: set[UUID] = set(data.draw(st.lists(st.sampled_from(ids), max_size=5))) if ids else set()
     choice = choose_rep(reps, Wanted(product, attempts), refused)
     if not any(rep.active for rep in reps):
         assert (choice.rep, choice.why) == (None, "rep")

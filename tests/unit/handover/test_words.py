@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -89,9 +90,15 @@ def test_what_they_want(asked_for: str, product: str, said: str) -> None:
 
 def test_why_now_tells_what_the_rep_before_said() -> None:
     lead = SalesLead(reason=Reason.hold_ended, since=NOW - timedelta(minutes=5))
-    assert words.why_now(lead, None, None, NOW) == "May be worth another try 5 minutes ago"
-    told = words.why_now(lead, "no_budget", "Ask again in May.", NOW)
+    assert words.why_now(lead, None, None, lambda at: words.ago(at, NOW)) == "May be worth another try 5 minutes ago"
+    told = words.why_now(lead, "no_budget", "Ask again in May.", lambda at: words.ago(at, NOW))
     assert told == "May be worth another try 5 minutes ago. Returned before: no budget (“Ask again in May.”)"
+
+
+def test_a_mail_says_a_moment_that_stays_true() -> None:
+    lead = SalesLead(asked_for="demo_requested", asked_at=datetime(2026, 11, 17, 23, 32, tzinfo=UTC))
+    told = words.why_now(lead, None, None, lambda at: words.on(at, ZoneInfo("Europe/Berlin")))
+    assert told == "Asked for a demo on 18 November at 00:32"
 
 
 def test_the_hottest_comes_first_and_the_unknown_last() -> None:
