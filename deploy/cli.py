@@ -58,7 +58,10 @@ def held_list(service: Name = "") -> None:
     if not rows:
         typer.echo("Nothing is held.")
     for row in rows:
-        typer.echo(f"{row.service:<9} {row.lead_id}  {row.topic:<15} seq {row.seq:<5} {row.reason:<7} {row.detail}")
+        typer.echo(
+            f"{row.held_at:%Y-%m-%d %H:%M:%S}Z  {row.service:<9} {row.lead_id}  {row.topic:<15} seq {row.seq:<5} "
+            f"{row.reason:<7} {row.detail}"
+        )
 
 
 @held_app.command("retry")
@@ -110,7 +113,7 @@ def _use_key_of_this_installation() -> None:
 
 
 def main() -> None:
-    app()
+    app(prog_name="leadline")
 
 
 if __name__ == "__main__":

@@ -44,4 +44,4 @@ def as_text(services: dict[str, Service[Any]]) -> str:
 
 
 def _in_order(names: set[str]) -> str:
-    return ", ".join(name for name in SERVICES if name in names)
+    return "all five" if names == set(SERVICES) else ", ".join(name for name in SERVICES if name in names)
