@@ -13,18 +13,15 @@ import pytest
 from shared import log
 from shared.clock import EPOCH, uuid7
 from shared.events.codec import Stored
-from tests.support.servers import Databases
 from tests.support.set_clock import SetClock
-from tests.support.toys import HEARER, SPEAKER, Toy, erase, make_tables, speak, toy
+from tests.support.toys import HEARER, SPEAKER, Toy, erase, speak, toy
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def speaker(fresh_database: Databases) -> AsyncIterator[Toy]:
-    dsn = fresh_database()
-    await make_tables(dsn)
-    speaker = toy(SPEAKER, dsn)
+async def speaker(toy_dsn: str) -> AsyncIterator[Toy]:
+    speaker = toy(SPEAKER, toy_dsn)
     yield speaker
     await speaker.database.close()
 

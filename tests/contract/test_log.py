@@ -21,7 +21,6 @@ from shared import log
 from shared.clock import EPOCH, uuid7
 from shared.database import is_transient
 from tests.support.line import PROJECT
-from tests.support.servers import Databases
 from tests.support.toys import make_tables
 
 WRITERS = 6
@@ -113,12 +112,10 @@ async def test_nothing_is_lost_doubled_or_swapped_while_writers_and_server_are_k
     assert all(found == list(range(1, len(found) + 1)) for found in seqs.values())
 
 
-async def test_a_reader_by_position_would_lose_events_without_the_lane_lock(fresh_database: Databases) -> None:
+async def test_a_reader_by_position_would_lose_events_without_the_lane_lock(toy_dsn: str) -> None:
     """The reason for the lock: two writers, the first to take a position the last to commit."""
-    dsn = fresh_database()
-    await make_tables(dsn)
     lead = uuid7()
-    first, second, reader = [await asyncpg.connect(dsn) for _ in range(3)]
+    first, second, reader = [await asyncpg.connect(toy_dsn) for _ in range(3)]
     insert = """INSERT INTO bus.capture_log
         SELECT $1, 'leads.activity', $3, nextval('bus.capture_pos'), $2, $4, 't', '{}', ''"""
     lane = lead.bytes[-1] % 64

@@ -178,7 +178,8 @@ class Databases:
         """
         name = f"test_{secrets.token_hex(6)}"
         copied = f' TEMPLATE "{database_name(template)}"' if template else ""
-        _execute_apart(self._server, f'CREATE DATABASE "{name}"{copied}')
+        # Half the work of the default, which writes the copy to the server's log as well.
+        _execute_apart(self._server, f'CREATE DATABASE "{name}"{copied} STRATEGY FILE_COPY')
         self._made.append(name)
         return dsn_of(self._server, name)
 
