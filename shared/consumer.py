@@ -75,19 +75,17 @@ class Consumer(Generic[S]):
         except Exception as error:
             if is_transient(error):
                 raise
-            await self._split(stored, error)
+            if len(stored) > 1:
+                middle = len(stored) // 2
+                await self.take(stored[:middle])
+                await self.take(stored[middle:])
+            else:
+                first = stored[0]
+                logger.error("event_held", topic=first.topic, lead=str(first.lead_id), error=type(error).__name__)
+                await self._apply(stored, None, failed=_why(error))
             if seal is not None:
                 async with self.leads.database.transaction() as connection:
                     await seal(connection)
-
-    async def _split(self, stored: Sequence[Stored], error: Exception) -> None:
-        if len(stored) == 1:
-            logger.error("event_held", topic=stored[0].topic, lead=str(stored[0].lead_id), error=type(error).__name__)
-            await self._apply(stored, None, failed=_why(error))
-            return
-        middle = len(stored) // 2
-        for half in (stored[:middle], stored[middle:]):
-            await self.take(half)
 
     async def _apply(self, stored: Sequence[Stored], seal: Seal | None, failed: str = "") -> None:
         incoming = await self._decoded(stored)

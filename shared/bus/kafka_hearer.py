@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
@@ -32,13 +32,12 @@ BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
 READ_AHEAD_BYTES = 65_536
 COMMIT_SECONDS = 1.0
-DRAIN_SECONDS = 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 logger = structlog.get_logger("bus")
 
 
-class KafkaHearer(ConsumerRebalanceListener):
+class KafkaHearer:
     """One member of a service's consumer group."""
 
     def __init__(self, service: str, bootstrap: str, prefix: str, consumer: Consumer[Any], progress: Progress) -> None:
@@ -48,11 +47,9 @@ class KafkaHearer(ConsumerRebalanceListener):
         self.consumer = consumer
         self.progress = progress
         self.topics = sorted(consumer.topics)
-        self._kafka: AIOKafkaConsumer | None = None
         self._done: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._pause = FIRST_PAUSE
-        self._busy = asyncio.Lock()
 
     async def run(self) -> None:
         await patiently(self._hear, "hearing_interrupted", self.service, KafkaError)
@@ -72,14 +69,12 @@ class KafkaHearer(ConsumerRebalanceListener):
             max_partition_fetch_bytes=READ_AHEAD_BYTES,
             partition_assignment_strategy=[RangePartitionAssignor],
         )
-        kafka.subscribe([self.prefix + topic for topic in self.topics], listener=self)
+        kafka.subscribe([self.prefix + topic for topic in self.topics])
         try:
             await asyncio.wait_for(kafka.start(), 60)
-            self._kafka = kafka
             while True:
                 await self._turn(kafka)
         finally:
-            self._kafka = None
             self.progress.ready = False
             try:
                 await asyncio.wait_for(kafka.stop(), 10)
@@ -90,24 +85,23 @@ class KafkaHearer(ConsumerRebalanceListener):
     async def _turn(self, kafka: AIOKafkaConsumer) -> None:
         # Never wrapped in wait_for: a cancelled getmany would switch off the client's own poll watchdog.
         got = await kafka.getmany(timeout_ms=200, max_records=BATCH)
-        async with self._busy:
-            mine = {partition: records for partition, records in got.items() if partition in kafka.assignment()}
-            try:
-                await self._apply(mine)
-                await self.consumer.retry_due()
-                self._pause = FIRST_PAUSE
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("batch_waits", service=self.service, error=type(error).__name__)
-                # Read again later. We go on asking for records meanwhile: who does not is put out of the group.
-                for partition, records in mine.items():
-                    if partition in kafka.assignment():
-                        kafka.seek(partition, records[0].offset)
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
-            if time.monotonic() - self._committed_at > COMMIT_SECONDS:
-                await self._commit(kafka)
+        mine = {partition: records for partition, records in got.items() if partition in kafka.assignment()}
+        try:
+            await self._apply(mine)
+            await self.consumer.retry_due()
+            self._pause = FIRST_PAUSE
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            logger.warning("batch_waits", service=self.service, error=type(error).__name__)
+            # Read again later. We go on asking for records meanwhile: who does not is put out of the group.
+            for partition, records in mine.items():
+                if partition in kafka.assignment():
+                    kafka.seek(partition, records[0].offset)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        if time.monotonic() - self._committed_at > COMMIT_SECONDS:
+            await self._commit(kafka)
         self.progress.alive()
         self.progress.ready = bool(kafka.assignment())
         self._mark(kafka)
@@ -167,20 +161,3 @@ class KafkaHearer(ConsumerRebalanceListener):
         state = kafka._subscription.subscription  # pyright: ignore[reportPrivateUsage]
         assigned = state.assignment.state_value(partition) if state and state.assignment else None
         return assigned.position if assigned is not None and assigned.has_valid_position else 0
-
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Let the transaction under way end, and tell Kafka how far we came."""
-        try:
-            await asyncio.wait_for(self._busy.acquire(), DRAIN_SECONDS)
-        except TimeoutError:
-            return
-        try:
-            if self._kafka is not None:
-                await self._commit(self._kafka)
-            for partition in revoked:
-                self._done.pop(partition, None)
-        finally:
-            self._busy.release()
-
-    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        logger.info("partitions_assigned", service=self.service, count=len(assigned))

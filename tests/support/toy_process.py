@@ -77,15 +77,19 @@ def die_after_ack() -> None:
 
 def position_first() -> None:
     """The mutant: say that a batch is done, then do it."""
-    hear_batch = kafka_hearer.KafkaHearer._apply
+    turn, apply = kafka_hearer.KafkaHearer._turn, kafka_hearer.KafkaHearer._apply
 
-    async def kafka_batch(self: Any, got: Any) -> None:
-        if got:
-            await self._kafka.commit({partition: records[-1].offset + 1 for partition, records in got.items()})
-            perhaps_die()
-        await hear_batch(self, got)
+    async def kafka_turn(self: Any, client: Any) -> None:
+        async def batch(got: Any) -> None:
+            if got:
+                await client.commit({partition: records[-1].offset + 1 for partition, records in got.items()})
+                perhaps_die()
+            await apply(self, got)
 
-    kafka_hearer.KafkaHearer._apply = kafka_batch  # type: ignore[method-assign]
+        self._apply = batch
+        await turn(self, client)
+
+    kafka_hearer.KafkaHearer._turn = kafka_turn  # type: ignore[method-assign]
 
     async def hand_on(self: Any, connection: Any, stored: Any, drained_at: Any) -> None:
         async with self.database.transaction() as inner:
