@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from shared.events.topics import SERVICES
+
 
 @dataclass(frozen=True)
 class Place:
@@ -37,11 +39,7 @@ _PLACES = (
     ("Look after", "mails", "Mails", "mail", "nurture", "/mails"),
     ("Set up", "demo", "Demo form", "form", "capture", "/demo"),
     ("Set up", "copy", "Copy the form", "copy", "capture", "/demo/form"),
-    ("Read the API", "capture", "Capture", "code", "capture", "/docs"),
-    ("Read the API", "scoring", "Scoring", "code", "scoring", "/docs"),
-    ("Read the API", "nurture", "Nurture", "code", "nurture", "/docs"),
-    ("Read the API", "handover", "Handover", "code", "handover", "/docs"),
-    ("Read the API", "insights", "Insights", "code", "insights", "/docs"),
+    *(("Read the API", name, name.capitalize(), "code", name, "/docs") for name in SERVICES),
 )
 
 
