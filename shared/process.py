@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import resource
 import sys
 from typing import Any
 
 from shared.logs import configure_logs
 from shared.migrations import migrate
+from shared.server import server
 from shared.service import PARTS, Runtime, Service
-from shared.web import server
 
 # Allocations between two looks at the youngest objects, and looks between those at older ones. With Python's own (700,
 # 10, 10) the collector took an eighth of the intake's time, and found nothing: what a request makes is gone with it.
@@ -24,6 +26,13 @@ def spare_the_collector() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
+def _allow_connections() -> None:
+    """As many files as the system lets us open: many start a process with 1,024, and callers may hold a thousand."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(service: Service[Any], arguments: list[str] | None = None) -> None:
     """Run the parts that are named, until SIGTERM or SIGINT."""
     wanted = sys.argv[1:] if arguments is None else arguments
@@ -34,6 +43,7 @@ def main(service: Service[Any], arguments: list[str] | None = None) -> None:
     if "migrate" in wanted:
         asyncio.run(migrate(service.name, settings.database_url))
         return
+    _allow_connections()
     runtime = Runtime(service, settings)
     app = runtime.app(wanted or PARTS)
     spare_the_collector()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import select
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
 from inspect import iscoroutinefunction
@@ -17,7 +15,6 @@ from pathlib import Path
 from time import perf_counter
 
 import structlog
-import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -33,7 +30,7 @@ from shared import metrics
 from shared.bodies import BodyCap
 from shared.clock import uuid7
 from shared.database import is_transient
-from shared.errors import Problem
+from shared.errors import Problem, Unavailable
 from shared.pages import CONTENT_SECURITY_POLICY
 from shared.problems import MEDIA_TYPE, answer, answer_to, problem
 from shared.security import hash_key
@@ -45,10 +42,10 @@ Ready = Callable[[], Awaitable[object]]
 """Raises when its part is not ready; what it returns does not matter."""
 
 READY_SECONDS = 1.0
-# Told to stop, a server waits this long for a request on connections that are open and silent.
-HEAR_OUT_SECONDS = 0.5
 API_PAGE = Path(__file__).parent / "pages" / "api"
 
+_ALWAYS = ("/livez", "/readyz", "/metrics")
+_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _METHODS = frozenset(HTTPMethod)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OUR_HEADERS = (
@@ -71,6 +68,7 @@ def build_app(
     ready: Mapping[str, Ready] | None = None,
     body_bytes: Mapping[str, int] | None = None,
     middleware: Sequence[Middleware] = (),
+    always: Sequence[str] = (),
     version: str = "1",
 ) -> FastAPI:
     """The app of a service.
@@ -79,6 +77,7 @@ def build_app(
     `body_bytes` raises the cap of 64 kB for exact paths, up to 1 MB: `{"/v1/activities": 1_000_000}`.
     `ready` names the parts that /readyz asks, each a coroutine function that raises when it is not.
     `middleware` runs inside the error answers and outside the body cap: the place of `SiteCors`.
+    `always` begins the paths that are answered however many are being answered, as health is.
     """
     app = FastAPI(
         title=f"Leadline {service}",
@@ -104,59 +103,8 @@ def build_app(
     inner = Errors(inner) if middleware else inner
     for one in reversed(middleware):
         inner = one.cls(inner, *one.args, **one.kwargs)
-    app.middleware_stack = Edge(Errors(inner), service)
+    app.middleware_stack = Edge(Errors(Admission(inner, (*_ALWAYS, *always))), service)
     return app
-
-
-class _Server(uvicorn.Server):
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if isinstance(self.config.app, FastAPI):
-            self.config.app.state.stopping.set()
-        await self._hear_out()
-        await super().shutdown(sockets)
-
-    async def _hear_out(self) -> None:
-        """Refuse new connections, but answer whoever is connected already: their request may be on its way."""
-        until = perf_counter() + HEAR_OUT_SECONDS
-        # Whoever has connected is accepted first: a listener that is closed resets those in its queue.
-        while perf_counter() < until:
-            if not self._somebody_is_at_the_door():
-                break
-            await asyncio.sleep(0)
-        for listener in self.servers:
-            listener.close()
-        while self.server_state.connections and perf_counter() < until and not self.force_exit:
-            for connection in list(self.server_state.connections):
-                cycle = getattr(connection, "cycle", None)
-                if cycle is not None and not cycle.response_complete:
-                    # uvicorn's word for: answer this one, say `Connection: close`, and close.
-                    connection.shutdown()
-            await asyncio.sleep(0.002)
-
-    def _somebody_is_at_the_door(self) -> bool:
-        doors = select.poll()
-        for listener in self.servers:
-            for door in listener.sockets:
-                doors.register(door.fileno(), select.POLLIN)
-        return bool(doors.poll(0))
-
-
-def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
-    """uvicorn set up to say nothing of a visitor in its logs and to finish within 5 s when told to stop."""
-    return _Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=5,
-            h11_max_incomplete_event_size=16 * 1024,
-        )
-    )
 
 
 def route_template(scope: Scope) -> str:
@@ -233,6 +181,47 @@ class Errors:
             elif not isinstance(error, Problem):
                 log.exception("request failed", route=route_template(scope), request_id=scope["state"]["request_id"])
             await answer_to(error)(scope, receive, send)
+
+
+class Admission:
+    """Turns away what comes on top of `most` requests in work: a queue that grows answers nobody in time.
+
+    A request is in work once all of it is here. Whoever sends slowly takes nobody's place.
+    """
+
+    most = 1_000
+
+    def __init__(self, app: ASGIApp, always: tuple[str, ...]) -> None:
+        self._app = app
+        self._always = always
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(self._always):
+            return await self._app(scope, receive, send)
+        entered = False
+
+        async def receive_and_enter() -> Message:
+            nonlocal entered
+            message = await receive()
+            if not entered and not message.get("more_body", False):
+                self._enter()
+                entered = True
+            return message
+
+        try:
+            if any(name in _BODY_HEADERS for name, _ in scope["headers"]):
+                return await self._app(scope, receive_and_enter, send)
+            self._enter()
+            entered = True
+            return await self._app(scope, receive, send)
+        finally:
+            self._inside -= entered
+
+    def _enter(self) -> None:
+        if self._inside >= self.most:
+            raise Unavailable("too many requests are in work; ask again in a moment")
+        self._inside += 1
 
 
 class Exact:

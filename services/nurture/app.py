@@ -62,5 +62,7 @@ service: Service[Nurtured] = Service(
     routers=(api.router,),
     routes=(*unsubscribe_page.routes(pages), *mail_page.routes(pages), *static_files("nurture", STATIC)),
     settings=NurtureSettings,
+    # Whoever wants no more mail is heard also in a crowd.
+    web=lambda _runtime: {"always": (unsubscribe_page.PATH,)},
     equip=equip,
 )

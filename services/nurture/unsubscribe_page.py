@@ -15,6 +15,8 @@ from services.nurture.unsubscribing import unsubscribe
 from shared.security import BadLink
 from shared.service import Runtime, runtime_of
 
+PATH = "/u/"
+
 
 def routes(pages: Environment) -> list[BaseRoute]:
     async def answer(request: Request) -> Response:
@@ -37,4 +39,4 @@ def routes(pages: Environment) -> list[BaseRoute]:
         flying = bool(await unsubscribe(runtime, asked))
         return page("done", 202 if flying else 200, flying)
 
-    return [Route("/u/{token}", answer, methods=["GET", "POST"])]
+    return [Route(f"{PATH}{{token}}", answer, methods=["GET", "POST"])]

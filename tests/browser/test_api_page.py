@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends
 from playwright.async_api import Page, async_playwright, expect
 
 from shared.security import Bearer
-from shared.web import build_app, server
+from shared.server import server
+from shared.web import build_app
 
 pytestmark = pytest.mark.browser
 router = APIRouter()

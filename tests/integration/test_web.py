@@ -22,6 +22,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.small_service import MOST_INSIDE
+
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1024 * 1024
 
@@ -386,6 +388,58 @@ class TestSelfDescription:
             assert "//" not in place
             if place != "data:,":
                 assert (await web.get(f"/{place}")).status_code == 200
+
+
+class TestCrowds:
+    async def test_a_thousand_who_say_nothing_and_hundreds_who_dawdle_take_nobodys_answer(
+        self, service: Service, web: httpx.AsyncClient
+    ) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(500)]
+        half = [await begin(service, b"POST /raw HTTP/1.1\r\nHost: x\r\nX-Slow: ") for _ in range(500)]
+        dawdling = b"POST /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"
+        slow = [await begin(service, dawdling) for _ in range(MOST_INSIDE + 1)]
+        answers = [await web.post("/v1/leads", json={"email": f"{n}@good.example"}) for n in range(300)]
+        assert {answer.status_code for answer in answers} == {200}
+        for reader, _ in (*silent, *half):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        for _, writer in (*silent, *half, *slow):
+            writer.close()
+
+    @pytest.mark.parametrize("piece", [b"X-Long: " + b"y" * 4096 + b"\r\n", b"y" * 4096])
+    async def test_a_head_that_never_ends_is_cut_off(self, service: Service, piece: bytes) -> None:
+        reader, writer = await begin(service, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-First: ")
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+        with contextlib.suppress(OSError):
+            assert b" 200 " not in await asyncio.wait_for(reader.read(), 1)
+        writer.close()
+
+    async def test_more_than_can_be_answered_are_told_so_while_health_and_the_rest_go_on(
+        self, service: Service, web: httpx.AsyncClient
+    ) -> None:
+        inside = [await begin(service, b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(MOST_INSIDE)]
+        for _ in range(100):
+            answer = await web.get("/v1/owned")
+            if answer.status_code == 503:
+                break
+            await asyncio.sleep(0.02)
+        assert problem(answer, 503)["detail"] == "too many requests are in work; ask again in a moment"
+        assert answer.headers["retry-after"] == "1"
+        assert (await web.get("/livez")).status_code == 200
+        assert (await web.get("/always/at-last")).status_code == 200
+        for reader, writer in inside:
+            assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200")
+            writer.close()
+        problem(await web.get("/v1/owned"), 409)
+
+
+async def begin(service: Service, words: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(words)
+    return reader, writer
 
 
 async def test_addresses_that_were_asked_for_are_not_in_the_log(service: Service, web: httpx.AsyncClient) -> None:

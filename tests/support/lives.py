@@ -23,8 +23,8 @@ from shared.events.envelope import Attributes, Event
 from shared.events.stage import StageChanged
 from shared.events.topics import COUNTED, Topic
 from shared.lifecycle import BIRTHS, EDGES, Stage, move, owner, reasons_for
+from shared.server import server
 from shared.service import Runtime
-from shared.web import server
 
 KEY = "the-operators-key"
 _places = count(1)

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.web import build_app, server
+from shared.server import server
+from shared.web import build_app
 
 
 async def answer(request: Request) -> Response:

@@ -26,8 +26,9 @@ from shared.database import Database, sqlalchemy_url
 from shared.errors import Malformed, Refused, Unavailable
 from shared.logs import configure_logs
 from shared.security import Bearer
+from shared.server import Connection, server
 from shared.trace import traceparent
-from shared.web import build_app, server
+from shared.web import Admission, build_app
 
 KEY = "the-operators-key"
 READY = {"database": True}
@@ -102,6 +103,20 @@ async def embedded(_request: Request) -> Response:
     return Response("form", headers={"Content-Security-Policy": "frame-ancestors *", "Cache-Control": "max-age=60"})
 
 
+MOST_INSIDE = 300
+BUSY = asyncio.Event()
+
+
+async def busy(_request: Request) -> Response:
+    await BUSY.wait()
+    return Response("done")
+
+
+async def at_last(_request: Request) -> Response:
+    BUSY.set()
+    return Response()
+
+
 class Databases:
     """One that is there, one that refuses, and one that takes connections and never says a word."""
 
@@ -172,6 +187,8 @@ def small_app(databases: Databases) -> FastAPI:
         routes=[
             Route("/raw", raw, methods=["POST"]),
             Route("/raw/refusal", raw_refusal),
+            Route("/busy", busy),
+            Route("/always/at-last", at_last),
             Route("/answered-early", answered_early),
             Route("/embedded", embedded),
             Route("/database/refused", databases.refused),
@@ -185,12 +202,14 @@ def small_app(databases: Databases) -> FastAPI:
         ],
         ready={"database": database_ready, "bus": lambda: asyncio.sleep(0)},
         body_bytes={"/v1/large": 1_000_000},
+        always=("/always",),
         middleware=[Middleware(SiteCors, allowed_origins=allowed_origins, paths=("/v1/leads",))],
     )
 
 
 async def main(dsn: str) -> None:
     configure_logs("small", console=False)
+    Connection.head_seconds, Admission.most = 1.5, MOST_INSIDE
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         app = small_app(Databases(dsn, silent.getsockname()[1], closed.getsockname()[1]))

@@ -17,9 +17,10 @@ import pytest
 import uvicorn
 
 from services.handover import feed, streaming
-from shared.events.codec import Stored, decode, to_json
+from services.handover.cloud_event import to_json
+from shared.events.codec import Stored, decode
+from shared.server import server
 from shared.service import Runtime
-from shared.web import server
 from tests.support.sales import KEY, Told, add_rep, feed_rows, handover, hear, offer_all, pass_time
 from tests.support.set_clock import SetClock
 
