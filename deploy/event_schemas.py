@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from shared.events.codec import EVENTS, schema_of
+from shared.events.codec import EVENTS
 from shared.events.envelope import Attributes
 
 FOLDER = Path(__file__).parent.parent / "docs" / "events"
@@ -27,7 +27,7 @@ def schemas() -> dict[str, dict[str, Any]]:
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": f"urn:leadline:event:{name}",
             "x-topic": str(event.topic),
-            **schema_of(event),
+            **msgspec.json.schema(event),
         }
         for name, event in sorted(EVENTS.items())
     }

@@ -25,6 +25,7 @@ from shared.events.stage import StageChanged
 from shared.events.topics import Topic
 from shared.leads import Cause, Lead, Leads, Recall, Work
 from shared.lifecycle import adopt
+from shared.log import event_in
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 Handler = Callable[[Lead[S], Envelope[Any], datetime], None]
 Seal = Callable[["Connection"], Awaitable[None]]
-
-_EVENT_COLUMNS = ("event_id", "topic", "lead_id", "seq", "type", "attributes", "body")
 
 logger = structlog.get_logger("consumer")
 
@@ -218,7 +217,7 @@ class Consumer(Generic[S]):
         )
         held: dict[UUID, list[_Waiting]] = defaultdict(list)
         for row in rows:
-            event = Stored(place=("held", 0, row["number"]), **{name: row[name] for name in _EVENT_COLUMNS})
+            event = event_in(row, ("held", 0, row["number"]))
             again = row["retry_at"] is not None and row["retry_at"] <= work.now
             held[row["lead_id"]].append(
                 _Waiting(decode(event), event, row["reason"], row["detail"], kept=True, again=again)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -15,7 +14,6 @@ from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 
@@ -33,23 +31,18 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
+# By what PostgreSQL calls their class: the connection, its resources, a lost race, an operator at work, a lock in use.
 TRANSIENT: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
     Unavailable,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -83,7 +76,6 @@ class Database:
         self._size = size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
-        self._engine: AsyncEngine | None = None
 
     async def pool(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:
@@ -118,25 +110,7 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    @property
-    def engine(self) -> AsyncEngine:
-        """SQLAlchemy on the same server, for queries that are put together from parts."""
-        if self._engine is None:
-            from sqlalchemy.ext.asyncio import create_async_engine
-
-            self._engine = create_async_engine(
-                sqlalchemy_url(self.url),
-                pool_size=4,
-                max_overflow=0,
-                pool_timeout=ACQUIRE_SECONDS,
-                pool_pre_ping=True,
-                connect_args={"server_settings": _SERVER_SETTINGS, "timeout": CONNECT_SECONDS},
-            )
-        return self._engine
-
     async def close(self) -> None:
-        if self._engine is not None:
-            await self._engine.dispose()
         if self._pool is not None:
             try:
                 await asyncio.wait_for(self._pool.close(), 5)
@@ -147,12 +121,6 @@ class Database:
 def sqlalchemy_url(url: str) -> str:
     """The same address in SQLAlchemy's spelling."""
     return "postgresql+asyncpg://" + url.partition("://")[2]
-
-
-def place_of(url: str) -> tuple[str, str]:
-    """Server and database of an address, without its credentials: fit for a log line."""
-    parts = urlsplit(url)
-    return parts.hostname or "socket", parts.path.lstrip("/")
 
 
 def plumbing(service: str) -> list[str]:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar, Unpack, cast
 from uuid import UUID
 
 from shared import lifecycle, log
@@ -29,14 +29,12 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-_COUNT_COLUMNS = {topic: f"{topic.word}_seq" for topic in COUNTED}
-
 
 @dataclasses.dataclass(slots=True)
 class Standing:
     """What a service knows of a lead for certain.
 
-    `heard` is the last seq per counted topic, `said` the last seq on the service's own. `held`: events wait for this
+    `heard` is the last seq per counted topic, `said_seq` the last on the service's own. `held`: events wait for this
     lead; `blocked`: one of them failed, so everything behind it waits.
     """
 
@@ -47,13 +45,20 @@ class Standing:
     stage_before: Stage | None = None
     card_version: int = 0
     heard: dict[Topic, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
-    said: int = 0
+    said_seq: int = 0
     site: str = ""
     product: str = ""
     test: bool = False
     erased: bool = False
     held: bool = False
     blocked: bool = False
+
+
+# Each field of a standing is a column of its table, and so is each topic in `heard`.
+_KINDS = {"UUID": "uuid", "int": "bigint", "str": "text", "bool": "bool", "Stage | None": "text"}
+_FIELDS = {field.name: _KINDS[str(field.type)] for field in dataclasses.fields(Standing) if field.name != "heard"}
+_HEARD = {topic: f"{topic.word}_seq" for topic in COUNTED}
+_COLUMNS = {**_FIELDS, **dict.fromkeys(_HEARD.values(), "bigint")}
 
 
 @dataclasses.dataclass(slots=True)
@@ -78,6 +83,19 @@ class Cause:
         )
 
 
+class Told(TypedDict, total=False):
+    """What may be told of a move beside its reason; fields of `StageChanged`."""
+
+    rule: str
+    rule_version: int
+    score: float | None
+    temperature: str
+    top_reasons: list[TopReason]
+    asked_for: str
+    value: str
+    currency: str
+
+
 class Lead(Generic[S]):
     """One lead in a piece of work: `state` is the service's own, all else is plumbing. Changes are kept in memory."""
 
@@ -86,6 +104,7 @@ class Lead(Generic[S]):
         self.state = state
         self.cause = cause
         self.timers: dict[str, datetime] = {}
+        self.timers_before: dict[str, datetime] = {}
         self.saying: list[Envelope[Event]] = []
         self.erasing: str | None = None
         # Set by a handler that keeps something of an erased lead nonetheless, such as who has forgotten it.
@@ -147,60 +166,31 @@ class Lead(Generic[S]):
             return self.standing.stage_seq
         if topic is not self._own_topic:
             return 0
-        self.standing.said += 1
-        return self.standing.said
+        self.standing.said_seq += 1
+        return self.standing.said_seq
 
-    def move(
-        self,
-        to: Stage,
-        reason: str,
-        *,
-        time: datetime | None = None,
-        rule: str = "",
-        rule_version: int = 0,
-        score: float | None = None,
-        temperature: str = "",
-        top_reasons: Sequence[TopReason] = (),
-        asked_for: str = "",
-        value: str = "",
-        currency: str = "",
-    ) -> None:
+    def move(self, to: Stage, reason: str, *, time: datetime | None = None, **told: Unpack[Told]) -> None:
         """Move the lead on, through the stage between where the graph asks for one, and say so.
 
         Raises `lifecycle.NotOwner` and `lifecycle.IllegalMove`.
         """
         standing = self.standing
-        steps = [lifecycle.first(to, reason)] if standing.stage is None else self._steps(standing.stage, to, reason)
-        for step in steps:
+        stage, before = standing.stage, standing.stage_before
+        for step in lifecycle.walk(stage, standing.cycle, to, reason, self._service, before=before):
             standing.stage_before, standing.stage = standing.stage, step.to
             standing.cycle = step.cycle
             standing.stage_seq += 1
-            self.say(
-                StageChanged(
-                    from_=step.frm,
-                    to=step.to,
-                    seq=standing.stage_seq,
-                    cycle=step.cycle,
-                    reason=step.reason,
-                    rule=rule,
-                    rule_version=rule_version,
-                    score=score,
-                    temperature=temperature,
-                    top_reasons=list(top_reasons),
-                    actor=self.cause.actor,
-                    product=standing.product,
-                    asked_for=asked_for,
-                    value=value,
-                    currency=currency,
-                ),
-                time=time,
+            changed = StageChanged(
+                from_=step.frm,
+                to=step.to,
+                seq=standing.stage_seq,
+                cycle=step.cycle,
+                reason=step.reason,
+                actor=self.cause.actor,
+                product=standing.product,
+                **told,
             )
-
-    def _steps(self, stage: Stage, to: Stage, reason: str) -> list[lifecycle.StageChange]:
-        standing = self.standing
-        if stage is Stage.merged:
-            return [lifecycle.move(stage, standing.cycle, to, reason, self._service, before=standing.stage_before)]
-        return lifecycle.walk(stage, standing.cycle, to, reason, self._service)
+            self.say(changed, time=time)
 
     def adopt(self, event: Envelope[Event]) -> None:
         """Take over what an event says of the lead's standing: its number, the stage, the card's version."""
@@ -251,7 +241,6 @@ class Work(Generic[S]):
     connection: Connection
     now: datetime
     leads: dict[UUID, Lead[S]]
-    timers_before: dict[UUID, dict[str, datetime]]
 
     def lead(self, lead_id: UUID) -> Lead[S]:
         """Raises `NotFound` when this service does not know the lead, or has erased it."""
@@ -312,7 +301,7 @@ class Leads(Generic[S]):
                 wanted,
             )
         # A statement of its own after the insert: rows another transaction has just committed are seen and locked.
-        work: Work[S] = Work(connection, now, {}, {})
+        work: Work[S] = Work(connection, now, {})
         if wanted:
             rows = await connection.fetch(
                 f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE", wanted
@@ -320,7 +309,6 @@ class Leads(Generic[S]):
             await self._load(work, [_standing(row) for row in rows], cause)
         for lead_id, state in (fresh or {}).items():
             work.leads[lead_id] = Lead(self, Standing(lead_id), state, cause, now)
-            work.timers_before[lead_id] = {}
         return work
 
     async def reload(self, work: Work[S], lead_id: UUID, cause: Cause, *, recall: bool = False) -> Lead[S]:
@@ -340,16 +328,14 @@ class Leads(Generic[S]):
         load = cast("Recalling[S]", self.repository).recall if recall else self.repository.load
         states = await load(work.connection, known)
         for standing in standings:
-            lead = Lead(self, standing, states[standing.lead_id], cause, work.now)
-            work.leads[standing.lead_id] = lead
-            work.timers_before[standing.lead_id] = {}
+            work.leads[standing.lead_id] = Lead(self, standing, states[standing.lead_id], cause, work.now)
         timers = await work.connection.fetch(
             f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)",
             known,
         )
         for row in timers:
-            work.leads[row["lead_id"]].timers[row["name"]] = row["due_at"]
-            work.timers_before[row["lead_id"]][row["name"]] = row["due_at"]
+            lead = work.leads[row["lead_id"]]
+            lead.timers[row["name"]] = lead.timers_before[row["name"]] = row["due_at"]
 
     async def save(self, work: Work[S]) -> None:
         """Write what changed; the events go last, so that their lanes are locked as shortly as can be."""
@@ -358,7 +344,7 @@ class Leads(Generic[S]):
         living = [lead for lead in leads if not lead.standing.erased or lead.outliving]
         if living:
             await self.repository.save(work.connection, living)
-        await self._save_timers(work)
+        await self._save_timers(work.connection, leads)
         await self._save_standings(work.connection, [lead.standing for lead in leads])
         await log.append(work.connection, self.service, [said for lead in leads for said in lead.saying])
 
@@ -371,82 +357,56 @@ class Leads(Generic[S]):
         for lead in leads:
             lead.timers.clear()
             lead.standing.erased, lead.standing.held, lead.standing.blocked = True, False, False
-            lead.say(
-                ErasureDone(
-                    erasure_id=lead.erasing or "", service=self.service, removed=dict(removed.get(lead.lead_id, {}))
-                )
-            )
+            gone = dict(removed.get(lead.lead_id, {}))
+            lead.say(ErasureDone(erasure_id=lead.erasing or "", service=self.service, removed=gone))
 
-    async def _save_timers(self, work: Work[S]) -> None:
-        gone = [(lead.lead_id, name) for lead, name in self._timers(work, gone=True)]
+    async def _save_timers(self, connection: Connection, leads: Sequence[Lead[S]]) -> None:
+        gone = [(lead.lead_id, name) for lead in leads for name in lead.timers_before if name not in lead.timers]
+        due = [
+            (lead.lead_id, name, lane_of(lead.lead_id), at)
+            for lead in leads
+            for name, at in lead.timers.items()
+            if lead.timers_before.get(name) != at
+        ]
         if gone:
-            await work.connection.execute(
+            await connection.execute(
                 f"""DELETE FROM {self.service}.timer t USING unnest($1::uuid[], $2::text[]) AS g(lead_id, name)
                     WHERE t.lead_id = g.lead_id AND t.name = g.name""",
-                [lead_id for lead_id, _ in gone],
-                [name for _, name in gone],
+                *_arrays(gone),
             )
-        due = [(lead.lead_id, name, lead.timers[name]) for lead, name in self._timers(work, gone=False)]
         if due:
-            await work.connection.execute(
+            await connection.execute(
                 f"""INSERT INTO {self.service}.timer (lead_id, name, lane, due_at)
                     SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::timestamptz[])
                     ON CONFLICT (lead_id, name) DO UPDATE SET due_at = excluded.due_at""",
-                [lead_id for lead_id, _, _ in due],
-                [name for _, name, _ in due],
-                [lane_of(lead_id) for lead_id, _, _ in due],
-                [due_at for _, _, due_at in due],
+                *_arrays(due),
             )
 
-    def _timers(self, work: Work[S], *, gone: bool) -> Iterable[tuple[Lead[S], str]]:
-        for lead in work.leads.values():
-            before = work.timers_before[lead.lead_id]
-            if gone:
-                yield from ((lead, name) for name in before if name not in lead.timers)
-            else:
-                yield from ((lead, name) for name, due_at in lead.timers.items() if before.get(name) != due_at)
-
     async def _save_standings(self, connection: Connection, standings: Sequence[Standing]) -> None:
-        columns = [
-            ("lead_id", "uuid", [s.lead_id for s in standings]),
-            ("stage", "text", [s.stage or "" for s in standings]),
-            ("cycle", "int", [s.cycle for s in standings]),
-            ("stage_seq", "bigint", [s.stage_seq for s in standings]),
-            ("stage_before", "text", [s.stage_before or "" for s in standings]),
-            ("card_version", "bigint", [s.card_version for s in standings]),
-            *((column, "bigint", [s.heard[topic] for s in standings]) for topic, column in _COUNT_COLUMNS.items()),
-            ("said_seq", "bigint", [s.said for s in standings]),
-            ("site", "text", [s.site for s in standings]),
-            ("product", "text", [s.product for s in standings]),
-            ("test", "bool", [s.test for s in standings]),
-            ("erased", "bool", [s.erased for s in standings]),
-            ("held", "bool", [s.held for s in standings]),
-            ("blocked", "bool", [s.blocked for s in standings]),
-        ]
-        names = ", ".join(name for name, _, _ in columns)
-        arrays = ", ".join(f"${place}::{kind}[]" for place, (_, kind, _) in enumerate(columns, start=1))
-        sets = ", ".join(f"{name} = excluded.{name}" for name, _, _ in columns[1:])
+        if not standings:
+            return
+        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), start=1))
+        sets = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
         await connection.execute(
-            f"""INSERT INTO {self.service}.standing ({names}) SELECT * FROM unnest({arrays})
+            f"""INSERT INTO {self.service}.standing ({", ".join(_COLUMNS)}) SELECT * FROM unnest({arrays})
                 ON CONFLICT (lead_id) DO UPDATE SET {sets}""",
-            *(values for _, _, values in columns),
+            *_arrays([_row(standing) for standing in standings]),
         )
 
 
+def _arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Rows as one array per column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _row(standing: Standing) -> list[object]:
+    fields = [getattr(standing, name) for name in _FIELDS]
+    heard = [standing.heard[topic] for topic in _HEARD]
+    return ["" if value is None else value for value in (*fields, *heard)]
+
+
 def _standing(row: asyncpg.Record) -> Standing:
-    return Standing(
-        lead_id=row["lead_id"],
-        stage=Stage(row["stage"]) if row["stage"] else None,
-        cycle=row["cycle"],
-        stage_seq=row["stage_seq"],
-        stage_before=Stage(row["stage_before"]) if row["stage_before"] else None,
-        card_version=row["card_version"],
-        heard={topic: row[column] for topic, column in _COUNT_COLUMNS.items()},
-        said=row["said_seq"],
-        site=row["site"],
-        product=row["product"],
-        test=row["test"],
-        erased=row["erased"],
-        held=row["held"],
-        blocked=row["blocked"],
-    )
+    fields = {name: row[name] for name in _FIELDS}
+    for name in ("stage", "stage_before"):
+        fields[name] = Stage(row[name]) if row[name] else None
+    return Standing(**fields, heard={topic: row[column] for topic, column in _HEARD.items()})

@@ -168,11 +168,6 @@ def legal(frm: Stage | None, to: Stage, reason: str) -> bool:
     return reason in reasons_for(frm, to)
 
 
-def first(to: Stage, reason: str) -> StageChange:
-    """A lead comes into being, in its first cycle. Raises `IllegalMove` for all but prospect and captured."""
-    return move(None, 0, to, reason, "capture")
-
-
 def move(
     stage: Stage | None, cycle: int, to: Stage, reason: str, by: str, *, before: Stage | None = None
 ) -> StageChange:

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
+
 from shared.clock import EPOCH, uuid7_at
 from shared.events.capture import CardChanged, CardErased
 from shared.events.codec import Stored, encode_attributes, encode_body
@@ -80,19 +82,12 @@ async def read(
         uuid7_at(max(since, EPOCH + LOOK_BACK) - LOOK_BACK),
         per_lane,
     )
-    return [
-        Stored(
-            place=(speaker, row["lane"], row["pos"]),
-            event_id=row["event_id"],
-            topic=row["topic"],
-            lead_id=row["lead_id"],
-            seq=row["seq"],
-            type=row["type"],
-            attributes=row["attributes"],
-            body=row["body"],
-        )
-        for row in rows
-    ]
+    return [event_in(row, (speaker, row["lane"], row["pos"])) for row in rows]
+
+
+def event_in(row: asyncpg.Record, place: tuple[str, int, int]) -> Stored:
+    """The event that a row of a table keeps in columns named as the fields of `Stored`."""
+    return Stored(place, *(row[name] for name in Stored.__struct_fields__[1:]))
 
 
 async def with_cards(connection: Connection, stored: Sequence[Stored]) -> list[Stored]:
@@ -110,16 +105,8 @@ async def with_cards(connection: Connection, stored: Sequence[Stored]) -> list[S
 def _with_card(event: Stored, cards: Mapping[UUID, asyncpg.Record]) -> Stored:
     card = cards[event.lead_id]
     gone = card["body"] is None
-    return Stored(
-        place=event.place,
-        event_id=event.event_id,
-        topic=event.topic,
-        lead_id=event.lead_id,
-        seq=card["version"],
-        type=CardErased.type if gone else event.type,
-        attributes=event.attributes,
-        body=encode_body(CardErased(erasure_id=str(card["erasure_id"]))) if gone else card["body"],
-    )
+    body = encode_body(CardErased(erasure_id=str(card["erasure_id"]))) if gone else card["body"]
+    return msgspec.structs.replace(event, seq=card["version"], type=CardErased.type if gone else event.type, body=body)
 
 
 async def present(connection: Connection, speakers: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.events.codec import to_json
+from services.handover.cloud_event import to_json
 from shared.events.envelope import Envelope, Event
 from shared.events.topics import Topic
 

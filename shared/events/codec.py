@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -84,7 +84,11 @@ def to_headers(stored: Stored) -> list[tuple[str, bytes]]:
         "ce_seq": str(stored.seq),
         "content-type": "application/json",
     }
-    headers |= {f"ce_{name}": _text(value) for name, value in attributes.items()}
+    # As JSON writes them: a boolean is true or false.
+    headers |= {
+        f"ce_{name}": str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in attributes.items()
+    }
     return [(name, value.encode()) for name, value in headers.items()]
 
 
@@ -94,58 +98,19 @@ def from_record(place: tuple[str, int, int], headers: Iterable[tuple[str, bytes]
     A record without a value is the tombstone of a card; what it says of itself stands in its headers.
     """
     try:
-        given = {name: raw.decode() for name, raw in headers}
-        attributes = {
-            name[3:]: _value(name[3:], text)
-            for name, text in given.items()
-            if name.startswith("ce_") and name[3:] in _WIRE_ATTRIBUTES
-        }
+        given = {name[3:]: raw.decode() for name, raw in headers if name.startswith("ce_")}
+        attributes = msgspec.convert(given, Attributes, strict=False)
         return Stored(
             place=place,
-            event_id=UUID(given["ce_id"]),
+            event_id=UUID(given["id"]),
             topic=place[0],
-            lead_id=UUID(given["ce_subject"]),
-            seq=int(given["ce_seq"]),
-            type=given["ce_type"],
-            attributes=_encoder.encode(attributes).decode(),
-            body=value.decode()
-            if value is not None
-            else _encoder.encode({"erasure_id": given.get("ce_causationid", "")}).decode(),
+            lead_id=UUID(given["subject"]),
+            seq=int(given["seq"]),
+            type=given["type"],
+            attributes=encode_attributes(attributes),
+            body=encode_body(capture.CardErased(erasure_id=attributes.causationid))
+            if value is None
+            else value.decode(),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, msgspec.ValidationError) as error:
         raise Undecodable(f"not an event: {error!r}") from error
-
-
-def to_json(envelope: Envelope[Event]) -> dict[str, Any]:
-    """The event as a CloudEvent in the JSON format, for those who do not read Kafka."""
-    attributes = cast("dict[str, Any]", msgspec.to_builtins(envelope.attributes))
-    return {
-        "specversion": SPEC_VERSION,
-        "id": str(envelope.id),
-        "type": envelope.type,
-        "subject": str(envelope.lead_id),
-        "seq": envelope.seq,
-        "datacontenttype": "application/json",
-        **attributes,
-        "data": msgspec.to_builtins(envelope.data),
-    }
-
-
-_WIRE_ATTRIBUTES = frozenset(Attributes.__struct_fields__)
-_BOOLEANS = frozenset({"test", "history"})
-_NUMBERS = frozenset({"cardversion"})
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _value(name: str, text: str) -> str | bool | int:
-    if name in _BOOLEANS:
-        return text == "true"
-    return int(text) if name in _NUMBERS else text
-
-
-def schema_of(event: type[Event]) -> Mapping[str, Any]:
-    """The JSON Schema of an event's data."""
-    return msgspec.json.schema(event)

@@ -24,7 +24,6 @@ from shared.lifecycle import (
     Stage,
     StageChange,
     adopt,
-    first,
     legal,
     move,
     owner,
@@ -138,10 +137,10 @@ def test_only_a_customer_who_comes_back_begins_a_new_cycle(stage: Stage, to: Sta
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_lead_is_born_a_prospect_or_captured_in_its_first_cycle(stage: Stage) -> None:
     if stage in ("prospect", "captured"):
-        assert first(stage, "imported") == StageChange(None, stage, "imported", 1)
+        assert move(None, 0, stage, "imported", "capture") == StageChange(None, stage, "imported", 1)
     else:
         with pytest.raises(IllegalMove, match="nowhere"):
-            first(stage, "imported")
+            move(None, 0, stage, "imported", "capture")
 
 
 def test_a_form_makes_a_captured_lead_and_a_bought_list_makes_prospects() -> None:
