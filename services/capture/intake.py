@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,14 @@ HELD_SECONDS = 0.4
 
 _LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Outrun)
 
+
+class TooMany(Unavailable):
+    """Too much comes from this site at once; ask again in a moment."""
+
+    status = 429
+    title = "Too many requests"
+
+
 logger = structlog.get_logger("intake")
 
 
@@ -59,6 +67,7 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._more = asyncio.Event()
         self._by_key: dict[Key, _Waiting] = {}
+        self._of_site: Counter[str] = Counter()
         self._writing: Sequence[_Waiting] = ()
         self._progress = 0.0
         self._asking: asyncio.Task[None] | None = None
@@ -81,17 +90,29 @@ class Intake:
         return await asyncio.shield(self._enqueue(ask).answer)
 
     def _enqueue(self, ask: Ask) -> _Waiting:
-        if len(self._queue) >= self._settings.most_waiting:
-            raise Unavailable("too many are waiting; ask again in a moment")
+        self._make_room(ask.submission.site)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ask, loop.time(), loop.create_future())
         waiting.alarm = loop.call_at(waiting.since + self._settings.stalled_seconds, self._look, waiting)
-        waiting.answer.add_done_callback(lambda _: self._forget(waiting))
+        waiting.answer.add_done_callback(lambda _: self._answered(waiting))
         if ask.key is not None:
             self._by_key[ask.key] = waiting
         self._queue.append(waiting)
         self._more.set()
         return waiting
+
+    def _make_room(self, site: str) -> None:
+        """One site in a storm may fill half of the room; the other half is for those it has nothing to do with."""
+        most = self._settings.most_waiting
+        if self._of_site.total() >= most:
+            raise Unavailable("too many are waiting; ask again in a moment")
+        if self._of_site[site] >= max(most // 2, 1):
+            raise TooMany
+        self._of_site[site] += 1
+
+    def _answered(self, waiting: _Waiting) -> None:
+        self._of_site[waiting.ask.submission.site] -= 1
+        self._forget(waiting)
 
     def _forget(self, waiting: _Waiting) -> None:
         if waiting.alarm is not None:

@@ -121,18 +121,22 @@ async def test_a_database_that_hangs_is_told_within_a_second(own_server: Embedde
         assert max(seconds for _, seconds in answers) < 1.5
 
 
-async def test_more_than_may_wait_are_turned_away_at_once(dsn: str) -> None:
-    async with capturing(dsn, most_waiting=10) as capture:
+async def test_more_than_may_wait_are_turned_away_at_once_and_one_site_leaves_room_for_the_others(dsn: str) -> None:
+    async with capturing(dsn, most_waiting=20) as capture:
         async with locked(dsn):
-            first = asyncio.ensure_future(capture.post(email="first@norrvik.example"))
+            storm = asyncio.gather(*(timed(capture.post(email=f"p{n}@norrvik.example")) for n in range(30)))
             await asyncio.sleep(0.1)
-            crowd = asyncio.gather(*(timed(capture.post(email=f"p{n}@norrvik.example")) for n in range(30)))
-            await asyncio.sleep(0.3)
-        answers = await crowd
-        assert (await first).status_code == 202
-    turned_away = [seconds for answer, seconds in answers if answer.status_code == 503]
+            others = asyncio.gather(*(timed(capture.post(OPERATOR, email=f"o{n}@norrvik.example")) for n in range(8)))
+            await asyncio.sleep(0.1)
+            second = asyncio.gather(*(capture.post(OPERATOR, email=f"t{n}@norrvik.example") for n in range(5)))
+            await asyncio.sleep(0.2)
+        answers = await storm
+        assert {answer.status_code for answer, _ in await others} == {202}
+        assert sorted(answer.status_code for answer in await second) == [202, 202, 503, 503, 503]
+    turned_away = [(answer, seconds) for answer, seconds in answers if answer.status_code == 429]
     assert len(turned_away) == 20
-    assert max(turned_away) < 0.3
+    assert max(seconds for _, seconds in turned_away) < 0.3
+    assert {answer.headers["retry-after"] for answer, _ in turned_away} == {"1"}
     assert sum(answer.status_code == 202 for answer, _ in answers) == 10
 
 
