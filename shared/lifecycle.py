@@ -11,15 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Literal
 
+from shared import reasons
 from shared.errors import Refused
-from shared.reasons import (
-    DISQUALIFY_REASONS,
-    FAST_TRACK,
-    LOST_REASONS,
-    PROOFS,
-    RETURN_REASONS,
-    Reason,
-)
+from shared.reasons import Reason
 
 
 class Stage(StrEnum):
@@ -77,29 +71,30 @@ _ANYWHERE = frozenset({R.manual, R.imported})
 _INTO: Mapping[Stage, frozenset[Reason]] = {
     S.prospect: frozenset({R.fits_profile}),
     S.captured: frozenset({R.first_interest, R.purchase}),
-    S.registered: PROOFS | {R.purchase},  # nobody unreal pays; scoring then makes the customer
+    S.registered: reasons.PROOFS | {R.purchase},  # nobody unreal pays; scoring then makes the customer
     S.iql: frozenset({R.content_requested, R.score_reached, R.rules_changed}),
     S.mql: frozenset({R.score_reached, R.fit_and_engagement, R.bant_confirmed, R.rules_changed}),
-    S.sql: FAST_TRACK | {R.score_reached, R.fit_and_engagement, R.high_intent, R.bant_confirmed, R.rules_changed},
+    S.sql: reasons.FAST_TRACK
+    | {R.score_reached, R.fit_and_engagement, R.high_intent, R.bant_confirmed, R.rules_changed},
     S.handed_over: frozenset({R.offered}),
     S.accepted: frozenset({R.accepted}),
     S.opportunity: frozenset({R.deal_opened}),
     S.customer: frozenset({R.purchase}),
-    S.returned: RETURN_REASONS,
-    S.lost: LOST_REASONS,
-    S.disqualified: DISQUALIFY_REASONS,
+    S.returned: reasons.RETURN_REASONS,
+    S.lost: reasons.LOST_REASONS,
+    S.disqualified: reasons.DISQUALIFY_REASONS,
     S.merged: frozenset({R.merged}),
 }
 _FROM_INTO: Mapping[tuple[Stage, Stage], frozenset[Reason]] = {
-    (S.captured, S.disqualified): DISQUALIFY_REASONS | {R.unconfirmed},
+    (S.captured, S.disqualified): reasons.DISQUALIFY_REASONS | {R.unconfirmed},
     (S.mql, S.iql): frozenset({R.score_fell, R.rules_changed}),
     (S.handed_over, S.sql): frozenset({R.expired, R.reassigned}),
     (S.opportunity, S.customer): frozenset({R.won, R.purchase}),
     (S.customer, S.registered): frozenset({R.new_cycle}),
-    (S.disqualified, S.registered): PROOFS | {R.released, R.new_interest},
+    (S.disqualified, S.registered): reasons.PROOFS | {R.released, R.new_interest},
     # A mere score brings nobody back whom sales let go: else the next page view would undo the hold.
     **{(back, to): frozenset({R.hold_ended}) for back in (S.returned, S.lost) for to in (S.iql, S.mql)},
-    **{(back, S.sql): FAST_TRACK | {R.high_intent, R.hold_ended} for back in (S.returned, S.lost)},
+    **{(back, S.sql): reasons.FAST_TRACK | {R.high_intent, R.hold_ended} for back in (S.returned, S.lost)},
 }
 """Edges whose reasons differ from the usual ones into that stage."""
 

@@ -1,6 +1,6 @@
 """The reason codes with which leads enter stages, and the sets of them that people may choose from.
 
-`shared.lifecycle` says which of them fits which edge, and offers all names of this module as its own.
+`shared.lifecycle` says which of them fits which edge.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from shared.events.nurture import Bounced, Unsubscribed
 from shared.events.privacy import ErasureDone
 from shared.events.stage import StageChanged
 from shared.leads import Lead
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 UNCONFIRMED = "unconfirmed"
 

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.capture.domain.registration import Policy
 from services.capture.sites import ORIGIN
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 
 class _Body(BaseModel):

@@ -15,7 +15,8 @@ from shared.events.handover import Expired
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged, TopReason
 from shared.leads import Lead
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 
 def keep_card(lead: Lead[SalesLead], event: Envelope[CardChanged], now: datetime) -> None:

@@ -11,7 +11,8 @@ from services.handover.domain.facts import answer
 from services.handover.domain.lead import SalesLead
 from shared.events.stage import TopReason
 from shared.leads import Lead
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 EXPIRY = "expiry"
 

@@ -13,7 +13,8 @@ from shared.clock import uuid7
 from shared.errors import Malformed, Refused
 from shared.events.handover import Accepted, Offered, Returned
 from shared.leads import Lead
-from shared.lifecycle import RETURN_REASONS, Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import RETURN_REASONS, Reason
 
 ROUND_ROBIN, FALLBACK, TAKEN = "round_robin", "fallback", "taken"
 

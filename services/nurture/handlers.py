@@ -14,7 +14,8 @@ from shared.events.handover import Offered
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 
 def know_person(lead: Lead[Nurtured], event: Envelope[CardChanged], now: datetime) -> None:

@@ -20,7 +20,8 @@ from services.scoring.domain.stages import (
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged, TopReason
 from shared.leads import Lead
-from shared.lifecycle import OWNER, Reason, Stage
+from shared.lifecycle import OWNER, Stage
+from shared.reasons import Reason
 
 COOL, HOLD = "cool", "hold"
 

@@ -11,7 +11,8 @@ from random import Random
 from typing import Literal
 
 from shared.errors import Refused
-from shared.lifecycle import EDGES, MAIN_LINE, Reason, Stage, StageChange, adopt, move, owner, reasons_for
+from shared.lifecycle import EDGES, MAIN_LINE, Stage, StageChange, adopt, move, owner, reasons_for
+from shared.reasons import Reason
 
 # What the owner does about a fact: the reason, and the first of these stages that the lead can go to. Who buys before
 # being registered is registered on the way, since only then a service owns the lead that can make a customer of it.

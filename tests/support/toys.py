@@ -23,8 +23,9 @@ from shared.events.envelope import Envelope, Event
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
 from shared.log import ensure_days
+from shared.reasons import Reason
 from shared.service import Runtime, Service
 from shared.settings import Settings
 

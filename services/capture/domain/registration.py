@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from disposable_email_domains import blocklist
 
 from shared.events.capture import CardChanged
-from shared.lifecycle import DISQUALIFY_REASONS, Reason
+from shared.reasons import DISQUALIFY_REASONS, Reason
 
 Policy = Literal["none", "contact_valid"]
 POLICIES: tuple[str, ...] = get_args(Policy)

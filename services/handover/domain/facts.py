@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.handover.domain.lead import AT_SALES, Facts, Request
-from shared.lifecycle import DISQUALIFY_REASONS, Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import DISQUALIFY_REASONS, Reason
 
 REQUESTS = frozenset({"demo_requested", "contact_requested", "call"})
 """Activities by which a lead asks to be contacted."""

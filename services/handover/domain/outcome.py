@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Literal
 
-from shared.lifecycle import DISQUALIFY_REASONS, LOST_REASONS, Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import DISQUALIFY_REASONS, LOST_REASONS, Reason
 
 
 class Outcome(StrEnum):

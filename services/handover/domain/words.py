@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 
 from services.handover.domain.lead import SalesLead
-from shared.lifecycle import Reason
+from shared.reasons import Reason
 
 _ASKED = {
     "demo_requested": "Asked for a demo",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from typing import TypeVar
 
-from shared.lifecycle import MAIN_LINE, Reason, Stage
+from shared.lifecycle import MAIN_LINE, Stage
+from shared.reasons import Reason
 
 K = TypeVar("K")
 

@@ -29,8 +29,9 @@ from shared.events.envelope import Event
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
 from shared.pages.figures import figure, whole
+from shared.reasons import Reason
 
 N = TypeVar("N", bound=msgspec.Struct)
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from services.insights.domain.figures import money, signed
 from shared.events.stage import TopReason
-from shared.lifecycle import Reason
+from shared.reasons import Reason
 
 REASONS: Mapping[str, str] = {
     Reason.manual: "decided by a person",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 # How long a lead stays out of sales' way after it came back from there; None: until it shows high intent by itself.
 # Judgement, not measurement: budgets come round by quarter or half-year, a contract with a competitor by the year.

@@ -9,7 +9,8 @@ from datetime import timedelta
 from services.scoring.domain.holds import DEFAULT_HOLD, hold
 from services.scoring.domain.ruleset import Gate, RuleSet
 from shared import lifecycle
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 BACK_FROM_SALES = frozenset({Stage.returned, Stage.lost})
 _BY_POINTS = frozenset({Stage.iql, Stage.mql})

@@ -6,7 +6,7 @@ import pytest
 
 from services.capture.domain.registration import asked_for, contact_valid, proof, why_disqualified
 from shared.events.capture import CardChanged, ContactPoint
-from shared.lifecycle import DISQUALIFY_REASONS, FAST_TRACK
+from shared.reasons import DISQUALIFY_REASONS, FAST_TRACK
 
 
 def card(*values: str) -> CardChanged:

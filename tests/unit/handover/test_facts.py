@@ -8,7 +8,8 @@ import pytest
 
 from services.handover.domain.facts import Answer, answer
 from services.handover.domain.lead import AT_SALES, Facts, Purchase, Request
-from shared.lifecycle import DISQUALIFY_REASONS, OWNER, Reason, Stage, legal
+from shared.lifecycle import OWNER, Stage, legal
+from shared.reasons import DISQUALIFY_REASONS, Reason
 
 NOW = datetime(2026, 3, 3, 10, tzinfo=UTC)
 BOUGHT = Purchase(seq=5, value="100.00", currency="EUR", at=NOW)

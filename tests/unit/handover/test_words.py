@@ -9,7 +9,8 @@ import pytest
 
 from services.handover.domain import words
 from services.handover.domain.lead import SalesLead, rank
-from shared.lifecycle import RETURN_REASONS, Reason, Stage, reasons_for
+from shared.lifecycle import Stage, reasons_for
+from shared.reasons import RETURN_REASONS, Reason
 
 NOW = datetime(2026, 3, 3, 10, tzinfo=UTC)
 

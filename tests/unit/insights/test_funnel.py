@@ -14,7 +14,8 @@ from services.insights.domain.funnel import Funnel, funnel
 from services.insights.domain.progress import Back, Progress
 from services.insights.domain.tally import NOW, Origin, Tally, tallies
 from shared.events.stage import StageChanged
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 from tests.support.lives import Life
 from tests.support.recount import recount
 

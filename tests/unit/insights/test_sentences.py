@@ -21,7 +21,8 @@ from shared.events.envelope import Event
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged, TopReason
-from shared.lifecycle import Reason, Stage
+from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 AT = datetime(2026, 3, 3, 10, tzinfo=UTC)
 

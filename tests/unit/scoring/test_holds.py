@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from services.scoring.domain.holds import hold
-from shared.lifecycle import EDGES, LOST_REASONS, RETURN_REASONS, Stage, reasons_for
+from shared.lifecycle import EDGES, Stage, reasons_for
+from shared.reasons import LOST_REASONS, RETURN_REASONS
 
 
 def test_a_hold_lasts_as_long_as_its_reason_says() -> None:

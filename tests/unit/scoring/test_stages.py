@@ -20,7 +20,8 @@ from services.scoring.domain.stages import (
     next_move,
 )
 from shared import lifecycle
-from shared.lifecycle import DISQUALIFY_REASONS, LOST_REASONS, OWNER, RETURN_REASONS, Stage
+from shared.lifecycle import OWNER, Stage
+from shared.reasons import DISQUALIFY_REASONS, LOST_REASONS, RETURN_REASONS
 from tests.support.rule_examples import day, rule_data, rules
 
 RULES = rules()

@@ -9,18 +9,12 @@ from hypothesis import strategies as st
 
 from shared.lifecycle import (
     BIRTHS,
-    DISQUALIFY_REASONS,
     EDGES,
-    FAST_TRACK,
-    LOST_REASONS,
     MAIN_LINE,
     OWNER,
-    PROOFS,
-    RETURN_REASONS,
     WHO_MERGED,
     IllegalMove,
     NotOwner,
-    Reason,
     Stage,
     StageChange,
     adopt,
@@ -30,6 +24,7 @@ from shared.lifecycle import (
     reasons_for,
     walk,
 )
+from shared.reasons import DISQUALIFY_REASONS, FAST_TRACK, LOST_REASONS, PROOFS, RETURN_REASONS, Reason
 from tests.support.five_services import SERVICES, Discipline, Fact, World
 
 # Stage, its owner, and where it may go. Written out here a second time, so that a slip in the module shows.

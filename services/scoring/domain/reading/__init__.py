@@ -8,7 +8,7 @@ from services.scoring.domain.reading.earning import Earning
 from services.scoring.domain.reading.lines import Lines
 from services.scoring.domain.reading.values import Path
 from services.scoring.domain.ruleset import FitRule, RuleSet
-from shared.lifecycle import DISQUALIFY_REASONS, Reason
+from shared.reasons import DISQUALIFY_REASONS, Reason
 
 
 class BadRules(ValueError):

@@ -6,7 +6,7 @@ from services.scoring.domain.fields import ANSWERS, FACT_FIELDS, FIT_FIELDS
 from services.scoring.domain.reading.condition import Conditions
 from services.scoring.domain.reading.values import Path
 from services.scoring.domain.ruleset import EngagementRule, FitRule, Most, Request
-from shared.lifecycle import FAST_TRACK, Reason
+from shared.reasons import FAST_TRACK, Reason
 
 
 class Earning(Conditions):

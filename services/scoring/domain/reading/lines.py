@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from services.scoring.domain.reading.values import Path, Values
 from services.scoring.domain.ruleset import COLD, GRADES, HOT, UNKNOWN, WARM, Gate, Heat, Leave, StageLine
-from shared.lifecycle import Reason, Stage, legal
+from shared.lifecycle import Stage, legal
+from shared.reasons import Reason
 
 MEASURES = ("score", "fit", "engagement")
 _OWN_STAGES = (Stage.iql, Stage.mql, Stage.sql)

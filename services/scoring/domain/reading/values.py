@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from services.scoring.domain.moments import length
-from shared.lifecycle import Reason
+from shared.reasons import Reason
 
 Path: TypeAlias = tuple[str | int, ...]
 T = TypeVar("T")
