@@ -47,7 +47,6 @@ def configure_logs(service: str, console: bool | None = None, level: int = loggi
         name_service,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
         add_trace,
         describe_exception,
         guard,
