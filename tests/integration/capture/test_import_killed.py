@@ -13,7 +13,7 @@ from shared.clock import SystemClock
 from tests.support.importing import ended, imported, killed_by_and_by, numbers, some_real_leads, start_import
 from tests.support.servers import Databases
 
-ROWS, KILLS = 2000, 3
+ROWS, KILLS = 2000, 4
 
 
 @pytest.fixture
