@@ -31,6 +31,7 @@ RETRY_SECONDS = 0.25
 _RETRY_PAUSE = 0.02
 # A key that another process is answering is asked for again this often, and this long.
 _HELD_PAUSE = 0.02
+_WATCH_PAUSE = 0.05
 HELD_SECONDS = 0.4
 
 _LOST_A_RACE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Outrun)
@@ -46,7 +47,7 @@ class TooMany(Unavailable):
 logger = structlog.get_logger("intake")
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class _Waiting:
     """A request on its way to its commit. `tried`: a commit of it may have got through unnoticed."""
 
@@ -55,7 +56,6 @@ class _Waiting:
     answer: asyncio.Future[Answer]
     tried: bool = False
     held_since: float = 0.0
-    alarm: asyncio.TimerHandle | None = None
 
 
 class Intake:
@@ -66,9 +66,11 @@ class Intake:
         self._settings = settings
         self._queue: deque[_Waiting] = deque()
         self._more = asyncio.Event()
+        # Everybody without an answer, whoever has waited longest first.
+        self._here: dict[_Waiting, None] = {}
+        self._watching: asyncio.Task[None] | None = None
         self._by_key: dict[Key, _Waiting] = {}
         self._of_site: Counter[str] = Counter()
-        self._writing: Sequence[_Waiting] = ()
         self._progress = 0.0
         self._asking: asyncio.Task[None] | None = None
 
@@ -78,23 +80,28 @@ class Intake:
         Two equal requests with one key share one answer. Raises `KeyReused`, `InFlight`, and `Unavailable` when there
         is no telling that it is stored.
         """
-        if ask.key is None:
-            return await self._enqueue(ask).answer
-        while (same := self._by_key.get(ask.key)) is not None:
-            if same.ask.body_hash == ask.body_hash:
-                return await asyncio.shield(same.answer)
+        while ask.key is not None and (same := self._by_key.get(ask.key)) is not None:
             await asyncio.wait([same.answer])
+            if not same.answer.cancelled() and same.ask.body_hash == ask.body_hash:
+                return same.answer.result()
             if not same.answer.cancelled() and same.answer.exception() is None:
                 raise KeyReused
-            self._forget(same)
-        return await asyncio.shield(self._enqueue(ask).answer)
+            self._forget_key(same)
+        waiting = self._enqueue(ask)
+        try:
+            return await waiting.answer
+        finally:
+            del self._here[waiting]
+            self._of_site[ask.submission.site] -= 1
+            self._forget_key(waiting)
 
     def _enqueue(self, ask: Ask) -> _Waiting:
         self._make_room(ask.submission.site)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ask, loop.time(), loop.create_future())
-        waiting.alarm = loop.call_at(waiting.since + self._settings.stalled_seconds, self._look, waiting)
-        waiting.answer.add_done_callback(lambda _: self._answered(waiting))
+        self._here[waiting] = None
+        if self._watching is None or self._watching.done():
+            self._watching = loop.create_task(self._watch())
         if ask.key is not None:
             self._by_key[ask.key] = waiting
         self._queue.append(waiting)
@@ -104,35 +111,31 @@ class Intake:
     def _make_room(self, site: str) -> None:
         """One site in a storm may fill half of the room; the other half is for those it has nothing to do with."""
         most = self._settings.most_waiting
-        if self._of_site.total() >= most:
+        if len(self._here) >= most:
             raise Unavailable("too many are waiting; ask again in a moment")
         if self._of_site[site] >= max(most // 2, 1):
             raise TooMany
         self._of_site[site] += 1
 
-    def _answered(self, waiting: _Waiting) -> None:
-        self._of_site[waiting.ask.submission.site] -= 1
-        self._forget(waiting)
-
-    def _forget(self, waiting: _Waiting) -> None:
-        if waiting.alarm is not None:
-            waiting.alarm.cancel()
+    def _forget_key(self, waiting: _Waiting) -> None:
         if waiting.ask.key is not None and self._by_key.get(waiting.ask.key) is waiting:
             del self._by_key[waiting.ask.key]
 
-    def _look(self, waiting: _Waiting) -> None:
-        """Has it waited too long? Nothing was stored for a while: ask the database whether it is there at all."""
-        loop = asyncio.get_running_loop()
-        latest = waiting.since + self._settings.deadline_seconds
-        if loop.time() >= latest:
+    async def _watch(self) -> None:
+        """See to it that nobody waits too long, nor for a database that is away."""
+        while self._here:
+            self._look(asyncio.get_running_loop().time())
+            await asyncio.sleep(_WATCH_PAUSE)
+
+    def _look(self, now: float) -> None:
+        for waiting in self._here:
+            if waiting.since + self._settings.deadline_seconds > now:
+                break
             _settle(waiting.answer, Unavailable("this could not be stored in time"))
-            return
-        due = max(waiting.since, self._progress) + self._settings.stalled_seconds
-        if loop.time() >= due:
-            if self._asking is None or self._asking.done():
-                self._asking = loop.create_task(self._ask_database())
-            due = loop.time() + self._settings.stalled_seconds
-        waiting.alarm = loop.call_at(min(due, latest), self._look, waiting)
+        longest = next(iter(self._here)).since
+        stalled = now >= max(longest, self._progress) + self._settings.stalled_seconds
+        if stalled and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.get_running_loop().create_task(self._ask_database())
 
     async def _ask_database(self) -> None:
         """A database that answers is slow, so that waiting is right; one that does not is away."""
@@ -142,8 +145,8 @@ class Intake:
         if done and question.exception() is None:
             self._progress = asyncio.get_running_loop().time()
             return
-        logger.warning("database_away", waiting=len(self._queue))
-        for waiting in (*self._writing, *self._queue):
+        logger.warning("database_away", waiting=len(self._here))
+        for waiting in self._here:
             _settle(waiting.answer, Unavailable("the database does not answer"))
         question.cancel()
 
@@ -159,9 +162,7 @@ class Intake:
             if not batch:
                 self._more.clear()
                 continue
-            self._writing = batch
             await self._write(batch)
-            self._writing = ()
 
     def _next(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
