@@ -7,9 +7,9 @@ nothing: callers bring the lead's stage and cycle, and write down the `StageChan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 from shared import reasons
 from shared.errors import Refused
@@ -127,8 +127,7 @@ class NotOwner(Refused):
         self.owner = owner
 
 
-@dataclass(frozen=True)
-class StageChange:
+class StageChange(NamedTuple):
     frm: Stage | None
     to: Stage
     reason: str
@@ -149,6 +148,7 @@ def owner(stage: Stage | None, before: Stage | None = None) -> str:
     return OWNER[before]
 
 
+@cache
 def reasons_for(frm: Stage | None, to: Stage) -> frozenset[Reason]:
     """All reasons for which a lead may go from `frm` (None: it is new) to `to`; none where the graph has no edge."""
     if not _joined(frm, to):
