@@ -1,17 +1,22 @@
-"""Who may ask, and which links are ours: the operator's key, hashed keys, signed tokens."""
+"""Who may ask, and which links are ours: keys with scopes, signed tokens."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi.security import HTTPBearer
 from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import HTTPConnection
 
 from shared.errors import NotFound, Refused, Unauthorised
+from shared.keys import Key, Keys, Scope
+
+E = TypeVar("E", bound=Callable[..., Any])
+OPENED_BY = "opened_by"
 
 
 class BadLink(NotFound):
@@ -27,27 +32,62 @@ class ExpiredLink(Refused):
     title = "Link expired"
 
 
-def is_operator(request: HTTPConnection) -> bool:
-    """Whether the request carries the operator's key that `build_app` was given; compared in constant time."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    expected: str = request.app.state.operator_key_hash
-    return scheme.lower() == "bearer" and hmac.compare_digest(hash_key(key.strip()), expected)
+class MissingScope(Refused):
+    """This key is not for that."""
+
+    status = 403
+    title = "Not allowed"
+
+
+def opened_by(*ways: str) -> Callable[[E], E]:
+    """Says of a plain route who may ask it: scopes, or `anyone`, `site key`, `signed link`, `this machine`."""
+
+    def declare(endpoint: E) -> E:
+        setattr(endpoint, OPENED_BY, ways)
+        return endpoint
+
+    return declare
+
+
+def key_of(request: HTTPConnection) -> Key | None:
+    """The key that the request carries, None without one and for one that is not known."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    keys: Keys = request.app.state.keys
+    return keys.find(given.strip()) if scheme.lower() == "bearer" else None
+
+
+def allow(key: Key | None, scope: Scope) -> Key:
+    """The key, if it is for that. Raises `Unauthorised` where there is none, and `MissingScope`."""
+    if key is None:
+        raise Unauthorised
+    if scope not in key.scopes:
+        raise MissingScope(f"This key lacks the scope `{scope}`.", missing_scope=scope)
+    return key
 
 
 class Bearer(HTTPBearer):
-    """The operator's key as a dependency: `APIRouter(dependencies=[Depends(Bearer())])`; raises `Unauthorised`."""
+    """A key with a scope as a dependency: `APIRouter(dependencies=[Depends(Bearer(Scope.read))])`; raises as `allow`.
 
-    def __init__(self) -> None:
-        super().__init__(scheme_name="Operator's key", description="The key in LEADLINE_API_KEY.")
+    One router for each scope: then no route can be forgotten.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scheme_name="Key", description="The operator's key, or one with the scope that is needed.")
+        self.scope = scope
+        self.opened_by: tuple[str, ...] = (scope,)
 
     async def __call__(self, request: HTTPConnection) -> None:
-        if not is_operator(request):
-            raise Unauthorised
+        allow(key_of(request), self.scope)
 
-
-def hash_key(key: str) -> str:
-    """What is stored of a key. One fast hash suffices for 256 random bits; it would not for a password."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    async def during(self, request: HTTPConnection, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """The stream for as long as the request would still be let in: a key may be taken back in between."""
+        async with aclosing(stream):
+            async for part in stream:
+                try:
+                    await self(request)
+                except Refused:
+                    return
+                yield part
 
 
 class Signer:

@@ -99,6 +99,7 @@ class Runtime(Generic[S]):
             self.service.routers if serves else (),
             routes=self.service.routes if serves else (),
             operator_key=self.settings.api_key,
+            keys_file=self.settings.keys_file,
             lifespan=lifespan,
             ready=self.readiness(parts),
             **extras,

@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     smtp_url: MailAddress | None = Field(None, validation_alias="SMTP_URL", repr=False)
     api_key: Secret = Field(validation_alias="LEADLINE_API_KEY", repr=False)
     given_secret: Secret | None = Field(None, validation_alias="LEADLINE_SECRET", repr=False)
+    given_keys_file: Path | None = Field(None, validation_alias="LEADLINE_KEYS_FILE")
     timezone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="LEADLINE_TIMEZONE")
     currency: str = Field("EUR", validation_alias="LEADLINE_CURRENCY", pattern=r"^[A-Z]{3}$")
     public_url: WebAddress = Field("http://127.0.0.1", validation_alias="LEADLINE_PUBLIC_URL")
@@ -97,6 +98,11 @@ class Settings(BaseSettings):
         if self.given_secret:
             return hashlib.sha256(self.given_secret.encode()).digest()
         return hmac.digest(self.api_key.encode(), b"leadline secret", "sha256")
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the keys beside the operator's are; there may be none."""
+        return self.given_keys_file or self.data_dir / "keys.json"
 
     def port_of(self, service: str) -> int:
         """`port_of("scoring")` is 8002 unless SCORING_PORT says otherwise."""

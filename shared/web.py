@@ -31,9 +31,10 @@ from shared.bodies import BodyCap
 from shared.clock import uuid7
 from shared.database import is_transient
 from shared.errors import Problem, Unavailable
+from shared.keys import Keys
 from shared.pages import CONTENT_SECURITY_POLICY
 from shared.problems import MEDIA_TYPE, answer, answer_to, problem
-from shared.security import hash_key
+from shared.security import opened_by
 from shared.trace import traced
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ def build_app(
     routers: Sequence[APIRouter] = (),
     *,
     operator_key: str,
+    keys_file: Path | None = None,
     routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan[FastAPI] | None = None,
     ready: Mapping[str, Ready] | None = None,
@@ -92,7 +94,7 @@ def build_app(
         responses={"default": {"description": "A problem document (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.operator_key_hash = hash_key(operator_key)
+    app.state.keys = Keys(operator_key, keys_file)
     # Set when the server begins to stop: streams that would never end by themselves watch it.
     app.state.stopping = asyncio.Event()
     app.router.routes.extend([*routes, *_own_routes(ready or {})])
@@ -249,9 +251,11 @@ class Exact:
 
 
 def _own_routes(ready: Mapping[str, Ready]) -> list[BaseRoute]:
+    @opened_by("anyone")
     async def livez(_request: Request) -> Response:
         return JSONResponse({"live": True})
 
+    @opened_by("anyone")
     async def readyz(_request: Request) -> Response:
         states = dict(zip(ready, await asyncio.gather(*map(_state_of, ready.values())), strict=True))
         missing = [name for name, state in states.items() if state != "ready"]
@@ -259,9 +263,11 @@ def _own_routes(ready: Mapping[str, Ready]) -> list[BaseRoute]:
             return problem(503, detail=f"Not ready: {', '.join(missing)}.", headers={"Retry-After": "1"}, parts=states)
         return JSONResponse({"ready": True, "parts": states})
 
+    @opened_by("anyone")
     async def figures(_request: Request) -> Response:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    @opened_by("anyone")
     async def docs(_request: Request) -> Response:
         return FileResponse(API_PAGE / "index.html")
 

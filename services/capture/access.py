@@ -1,4 +1,4 @@
-"""Who is posting: a page with the publishable key of its site, or somebody with the operator's key."""
+"""Who is posting: a page with the publishable key of its site, or a server with a key that is for posting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from starlette.requests import Request
 from services.capture.cors import origin_allowed
 from services.capture.sites import Site, Sites
 from shared.errors import Malformed, Refused, Unauthorised
-from shared.security import is_operator
-
-OPERATOR = "operator"
+from shared.keys import Key, Scope
+from shared.security import allow, key_of
 
 
 class NoKey(Unauthorised):
@@ -29,15 +28,19 @@ class NotAllowed(Refused):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sender:
-    """`trusted`: with the operator's key. A post with it need not be of a site."""
+    """A post with a `key` need not be of a site, and one of a site needs no key."""
 
     site: Site | None
-    trusted: bool
+    key: Key | None = None
+
+    @property
+    def trusted(self) -> bool:
+        return self.key is not None
 
     @property
     def holder(self) -> str:
         """To whom idempotency keys belong."""
-        return OPERATOR if self.trusted or self.site is None else self.site.key
+        return self.key.id if self.key else self.site.key if self.site else ""
 
     @property
     def site_name(self) -> str:
@@ -45,15 +48,14 @@ class Sender:
 
 
 async def sender_of(request: Request, sites: Sites, in_body: str | None = None) -> Sender:
-    """Raises `Unauthorised` without a key or with a wrong operator's key, `NotAllowed` for an unknown site key."""
+    """Raises as `allow` for a key, `NoKey` where there is none at all, and `NotAllowed` for an unknown site key."""
     outside = request.headers.get("x-site-key") or (
         request.query_params.get("site") if request.scope["query_string"] else None
     )
     given = outside or in_body
     if "authorization" in request.headers:
-        if not is_operator(request):
-            raise Unauthorised
-        return Sender(await _named(sites, given) if given else None, True)
+        key = allow(key_of(request), Scope.post)
+        return Sender(await _named(sites, given) if given else None, key)
     if not given:
         raise NoKey
     site = await sites.get(given)
@@ -62,7 +64,7 @@ async def sender_of(request: Request, sites: Sites, in_body: str | None = None) 
     # The middleware has looked at keys in the header and the query; it cannot see into bodies.
     if outside is None and (origin := request.headers.get("origin")) is not None:
         await _check_origin(sites, site, origin, request.headers.get("host", ""))
-    return Sender(site, False)
+    return Sender(site)
 
 
 async def _named(sites: Sites, given: str) -> Site:

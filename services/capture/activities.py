@@ -27,7 +27,9 @@ from services.capture.visitors import Visitor
 from shared.clock import uuid7
 from shared.errors import Malformed
 from shared.events.envelope import Actor
+from shared.keys import Scope
 from shared.leads import Cause, Leads, Work
+from shared.security import opened_by
 from shared.trace import traceparent
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class _Call:
     policy: str
 
 
+@opened_by("site key", Scope.post)
 async def post_activities(request: Request) -> Response:
     """202 with what was taken, once it is durable."""
     room = room_of(request)

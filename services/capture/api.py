@@ -30,6 +30,7 @@ from services.capture.schemas import (
 from services.capture.sites import Site
 from shared.errors import NotFound
 from shared.events.envelope import Actor
+from shared.keys import Scope
 from shared.leads import Cause
 from shared.lifecycle import Stage
 from shared.paging import Pages
@@ -37,19 +38,24 @@ from shared.security import Bearer
 from shared.service import Runtime, runtime_of
 from shared.trace import traceparent
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
+for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
+for_erase = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.erase))])
+for_read = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.read))])
+for_configure = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.configure))])
+routers = (for_card, for_work, for_erase, for_read, for_configure)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-@router.get("/leads/{lead_id}")
+@for_card.get("/leads/{lead_id}")
 async def show_card(request: Request, lead_id: UUID) -> CardOut:
     """The lead's record as it now is."""
     async with _runtime(request).database.connection() as connection:
         return CardOut.model_validate(await queries.card(connection, lead_id))
 
 
-@router.delete("/leads/{lead_id}", status_code=202)
+@for_erase.delete("/leads/{lead_id}", status_code=202)
 async def erase(request: Request, response: Response, lead_id: UUID) -> ErasureAccepted:
     """Forget the lead everywhere; the report says when every service has. Asked again, the answer is the same."""
     erasure_id = await erasing.erase(_runtime(request).leads, lead_id)
@@ -57,20 +63,20 @@ async def erase(request: Request, response: Response, lead_id: UUID) -> ErasureA
     return ErasureAccepted(erasure_id=erasure_id)
 
 
-@router.get("/erasures/{erasure_id}")
+@for_erase.get("/erasures/{erasure_id}")
 async def show_erasure(request: Request, erasure_id: UUID) -> ErasureReport:
     async with _runtime(request).database.connection() as connection:
         return ErasureReport.model_validate(await queries.erasure(connection, erasure_id))
 
 
-@router.get("/leads/{lead_id}/export")
+@for_card.get("/leads/{lead_id}/export")
 async def export(request: Request, lead_id: UUID) -> Export:
     """All that capture holds of the lead."""
     async with _runtime(request).database.connection() as connection:
         return Export(lead_id=lead_id, tables=await queries.export(connection, lead_id))
 
 
-@router.post("/leads/{lead_id}/stage", status_code=204)
+@for_work.post("/leads/{lead_id}/stage", status_code=204)
 async def move(request: Request, lead_id: UUID, body: StageMove) -> None:
     """Move the lead on, as a person; 409 with `owner` where another service owns it."""
     leads = _runtime(request).leads
@@ -83,7 +89,7 @@ async def move(request: Request, lead_id: UUID, body: StageMove) -> None:
             lead.timers.pop(handlers.UNCONFIRMED, None)
 
 
-@router.get("/reviews")
+@for_card.get("/reviews")
 async def list_reviews(request: Request, limit: Limit = 50, cursor: str | None = None) -> ReviewList:
     """Leads that may be one person, the latest doubt first."""
     pages, after = _page(request, "reviews", cursor)
@@ -93,7 +99,7 @@ async def list_reviews(request: Request, limit: Limit = 50, cursor: str | None =
     return ReviewList(items=items, next=pages.after([str(items[-1].review_id)]) if len(rows) > limit else None)
 
 
-@router.get("/quarantine")
+@for_card.get("/quarantine")
 async def list_quarantine(request: Request, limit: Limit = 50, cursor: str | None = None) -> QuarantineList:
     """Submissions that were put aside, the latest first."""
     pages, after = _page(request, "quarantine", cursor)
@@ -109,7 +115,7 @@ async def list_quarantine(request: Request, limit: Limit = 50, cursor: str | Non
     return QuarantineList(items=items, next=pages.after([str(items[-1].submission_id)]) if len(rows) > limit else None)
 
 
-@router.post("/quarantine/{submission_id}/release")
+@for_work.post("/quarantine/{submission_id}/release")
 async def release(request: Request, submission_id: UUID) -> Released:
     """Take a submission in after all; released again, the answer is the same."""
     answer = await releasing.release(_runtime(request).leads, submission_id)
@@ -117,14 +123,14 @@ async def release(request: Request, submission_id: UUID) -> Released:
     return Released(submission_id=submission_id, lead_id=answer.lead_id, created=answer.created)
 
 
-@router.get("/sites")
+@for_read.get("/sites")
 async def list_sites(request: Request) -> SiteList:
     """Every site key there is."""
     async with _runtime(request).database.connection() as connection:
         return SiteList(items=[_site_out(site) for site in await sites.load(connection)])
 
 
-@router.put("/sites")
+@for_configure.put("/sites")
 async def keep_site(request: Request, body: SiteBody) -> SiteOut:
     """Make a site key, or say anew what one stands for. Several keys may be of one site."""
     runtime = _runtime(request)
@@ -144,7 +150,7 @@ async def keep_site(request: Request, body: SiteBody) -> SiteOut:
     return _site_out(site)
 
 
-@router.delete("/sites/{key}", status_code=204)
+@for_configure.delete("/sites/{key}", status_code=204)
 async def remove_site(request: Request, key: str) -> None:
     """Take a site key back. Other processes may honour it for five seconds more."""
     if not key.isprintable():

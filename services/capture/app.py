@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from services.capture import demo, handlers, intake, upkeep, views
 from services.capture.activities import post_activities
-from services.capture.api import router
+from services.capture.api import routers
 from services.capture.cors import SiteCors
 from services.capture.described import descriptions
 from services.capture.pages import STATIC
@@ -52,7 +52,7 @@ service = Service[Record](
     serving=(intake.write, upkeep.seed, upkeep.tidy, views.tell_views),
     settings=CaptureSettings,
     web=_web,
-    routers=(router,),
+    routers=routers,
     routes=(
         Route(_LEADS, post_lead, methods=["POST"]),
         Route(_ACTIVITIES, post_activities, methods=["POST"]),

@@ -13,26 +13,31 @@ from services.capture.domain.cleaning import slug, token
 from services.capture.domain.web_address import web_address
 from services.capture.room import Room, room_of
 from shared.clock import uuid7
+from shared.security import opened_by
 
 SITE, SITE_KEY = "demo", "pk_demo"
 CONVERSION_POINT = "demo"
 
 
+@opened_by("anyone")
 async def landing(request: Request) -> Response:
     room, source = room_of(request), _source(request)
     views.count(room, SITE, "form_views", source["source"], CONVERSION_POINT)
     return _page(room, source, {}, {}, 200, {})
 
 
+@opened_by("anyone")
 async def thanks(request: Request) -> Response:
     return HTMLResponse(room_of(request).pages.get_template("thanks.html").render())
 
 
+@opened_by("anyone")
 async def received(request: Request) -> Response:
     """Where the form of any site goes when it was taken and names no page of its own."""
     return HTMLResponse(room_of(request).pages.get_template("received.html").render())
 
 
+@opened_by("anyone")
 async def how_to_copy(request: Request) -> Response:
     room = room_of(request)
     page = room.pages.get_template("copy.html")

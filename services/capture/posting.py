@@ -22,11 +22,14 @@ from services.capture.room import Room, room_of
 from shared import metrics
 from shared.clock import uuid7
 from shared.errors import Malformed, Problem
+from shared.keys import Scope
+from shared.security import opened_by
 from shared.trace import traceparent
 
 THANKS = "/thanks"
 
 
+@opened_by("site key", Scope.post)
 async def post_lead(request: Request) -> Response:
     """202 with `submission_id` once it is durable; for a form 303 to its next page, or a page with what is wrong."""
     raw = await request.body()

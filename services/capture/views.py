@@ -22,6 +22,8 @@ from shared.clock import uuid7
 from shared.database import is_transient
 from shared.events.capture import DayCounted
 from shared.events.envelope import Attributes, Envelope, Event
+from shared.keys import Scope
+from shared.security import opened_by
 from shared.service import Runtime
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def views_in(runtime: Runtime[Any]) -> Views:
     return cast("Views", runtime.attached["views"])
 
 
+@opened_by("site key", Scope.post)
 async def post_view(request: Request) -> Response:
     """202: a form or a page of the site was seen. Nothing is kept of who saw it."""
     room = room_of(request)

@@ -30,10 +30,11 @@ from services.handover.schemas import (
 )
 from shared.errors import Malformed, NotFound, Refused
 from shared.events.envelope import Actor
+from shared.keys import Scope
 from shared.leads import Cause, Lead
 from shared.lifecycle import Stage
 from shared.paging import Pages
-from shared.security import Bearer
+from shared.security import Bearer, allow, key_of
 from shared.service import Runtime, runtime_of
 from shared.trace import traceparent
 
@@ -41,16 +42,23 @@ if TYPE_CHECKING:
     from services.handover.repository import SalesLeads
     from shared.database import Connection
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_read = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.read))])
+for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
+for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
+for_configure = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.configure))])
+routers = (for_read, for_card, for_work, for_configure)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-@router.get("/worklist")
+@for_read.get("/worklist")
 async def show_worklist(
     request: Request, rep: UUID | None = None, test: bool = False, limit: Limit = 50, cursor: str | None = None
 ) -> Worklist:
-    """The leads that are with sales, hottest first; of one rep those offered to or held by them."""
+    """The leads that are with sales, hottest first; of one rep those offered to or held by them.
+
+    A key without the scope `card` is told no name and no company.
+    """
     runtime: Runtime[SalesLead] = runtime_of(request)
     now = runtime.clock.now()
     pages = Pages(f"worklist {rep or ''} {test}", runtime.settings.secret)
@@ -59,10 +67,12 @@ async def show_worklist(
     async with runtime.database.connection() as connection:
         rows = await worklist.page(connection, test=test, rep=rep, after=keys, limit=limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
-    return Worklist(items=[_item(row, now) for row in rows[:limit]], next=pages.after(_keys(last)) if last else None)
+    named = Scope.card in allow(key_of(request), Scope.read).scopes
+    items = [_item(row, now, named=named) for row in rows[:limit]]
+    return Worklist(items=items, next=pages.after(_keys(last)) if last else None)
 
 
-@router.post("/reps", status_code=201)
+@for_configure.post("/reps", status_code=201)
 async def add_rep(request: Request, given: NewRep) -> Rep:
     """A new rep, who is asked next. At most one is the fallback owner: naming another takes it from the one before."""
     runtime: Runtime[SalesLead] = runtime_of(request)
@@ -72,7 +82,7 @@ async def add_rep(request: Request, given: NewRep) -> Rep:
     return Rep(**row)
 
 
-@router.get("/reps")
+@for_read.get("/reps")
 async def list_reps(request: Request, limit: Limit = 50, cursor: str | None = None) -> Reps:
     runtime: Runtime[SalesLead] = runtime_of(request)
     pages = Pages("reps", runtime.settings.secret)
@@ -84,7 +94,7 @@ async def list_reps(request: Request, limit: Limit = 50, cursor: str | None = No
     return Reps(items=[Rep(**row) for row in rows[:limit]], next=follows)
 
 
-@router.patch("/reps/{rep_id}")
+@for_configure.patch("/reps/{rep_id}")
 async def change_rep(request: Request, rep_id: UUID, given: RepChange) -> Rep:
     """Change what is given. A rep who is not active is asked no more; what they hold stays theirs."""
     runtime: Runtime[SalesLead] = runtime_of(request)
@@ -96,7 +106,7 @@ async def change_rep(request: Request, rep_id: UUID, given: RepChange) -> Rep:
     return Rep(**row)
 
 
-@router.post("/leads/{lead_id}/accept")
+@for_work.post("/leads/{lead_id}/accept")
 async def accept(request: Request, lead_id: UUID, given: Acceptance) -> Standing:
     """A rep takes a lead that is offered to them, or to nobody; 409 when another rep has it."""
     async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
@@ -105,7 +115,7 @@ async def accept(request: Request, lead_id: UUID, given: Acceptance) -> Standing
     return _standing(lead)
 
 
-@router.post("/leads/{lead_id}/return")
+@for_work.post("/leads/{lead_id}/return")
 async def give_back(request: Request, lead_id: UUID, given: Return) -> Standing:
     """A rep gives a lead back, with a reason; it is nurtured, and does not come back at once."""
     async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
@@ -114,7 +124,7 @@ async def give_back(request: Request, lead_id: UUID, given: Return) -> Standing:
     return _standing(lead)
 
 
-@router.post("/leads/{lead_id}/outcome")
+@for_work.post("/leads/{lead_id}/outcome")
 async def take_outcome(request: Request, lead_id: UUID, given: OutcomeReport) -> Standing:
     """What became of the lead. `won` from accepted passes through the opportunity; 409 where the stage forbids it."""
     if given.currency and not given.value:
@@ -125,7 +135,7 @@ async def take_outcome(request: Request, lead_id: UUID, given: OutcomeReport) ->
     return _standing(lead)
 
 
-@router.post("/leads/{lead_id}/stage")
+@for_work.post("/leads/{lead_id}/stage")
 async def change_stage(request: Request, lead_id: UUID, given: StageMove) -> Standing:
     """A person moves the lead on; 409 with `owner` where it is not ours to move."""
     if given.to in (Stage.handed_over, Stage.accepted):
@@ -140,7 +150,7 @@ async def change_stage(request: Request, lead_id: UUID, given: StageMove) -> Sta
     return _standing(lead)
 
 
-@router.get("/leads/{lead_id}/export")
+@for_card.get("/leads/{lead_id}/export")
 async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
     """All that handover holds of a lead."""
     async with runtime_of(request).database.connection() as connection:
@@ -154,12 +164,14 @@ async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
 async def _of_rep(
     request: Request, lead_id: UUID, rep: str
 ) -> AsyncGenerator[tuple[Lead[SalesLead], UUID | None, datetime]]:
-    """A lead to work on in the name of a rep, or of the operator when none is named."""
+    """A lead to work on in the name of a rep, or of whoever holds the key when none is named."""
     runtime: Runtime[SalesLead] = runtime_of(request)
     now = runtime.clock.now()
     async with runtime.database.connection() as connection:
         rep_id = await _rep_id(connection, rep) if rep else None
-    cause = Cause(time=now, actor=Actor("person", str(rep_id or "operator")), trace=traceparent())
+    cause = Cause(
+        time=now, actor=Actor("person", str(rep_id or allow(key_of(request), Scope.work).id)), trace=traceparent()
+    )
     async with runtime.leads.work([lead_id], cause=cause) as work:
         yield work.lead(lead_id), rep_id, now
 
@@ -196,7 +208,7 @@ def _keys(row: Any) -> list[str | int | float | None]:
     return [row["rank"], row["minus_score"], row["since"].isoformat(), str(row["lead_id"])]
 
 
-def _item(row: Any, now: datetime) -> WorklistItem:
+def _item(row: Any, now: datetime, *, named: bool) -> WorklistItem:
     return WorklistItem(
         lead_id=row["lead_id"],
         score=row["score"],
@@ -208,6 +220,6 @@ def _item(row: Any, now: datetime) -> WorklistItem:
         due_at=row["due_at"],
         since=row["since"],
         waits_for=row["waits_for"],
-        name=row["name"] or "",
-        company=row["company"] or "",
+        name=(named and row["name"]) or "",
+        company=(named and row["company"]) or "",
     )

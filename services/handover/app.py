@@ -46,7 +46,7 @@ service: Service[SalesLead] = Service(
     ),
     repository=SalesLeads,
     timers={EXPIRY: handlers.expire},
-    routers=(api.router, streaming.router),
+    routers=(*api.routers, streaming.router),
     routes=(*rep_pages.routes, *static_files("handover", STATIC)),
     tasks=(desk.run, mailer.run),
     serving=(heartbeat.run, streaming.watch),

@@ -19,7 +19,7 @@ from services.handover.writing import Letters, page_state
 from shared.errors import Malformed, Refused
 from shared.events.envelope import Actor
 from shared.leads import Cause, Lead
-from shared.security import BadLink
+from shared.security import BadLink, opened_by
 from shared.service import Runtime, runtime_of
 from shared.trace import traceparent
 
@@ -30,6 +30,7 @@ LONGEST_NOTE = 500
 MOST_LEADS = 50
 
 
+@opened_by("signed link")
 async def show_offer(request: Request) -> Response:
     runtime, letters = _room(request)
     now = runtime.clock.now()
@@ -40,6 +41,7 @@ async def show_offer(request: Request) -> Response:
     return await _page(runtime, letters, offer_id, now)
 
 
+@opened_by("signed link")
 async def accept_offer(request: Request) -> Response:
     def accept(lead: Lead[SalesLead], rep_id: UUID, now: datetime) -> None:
         offering.accept(lead, rep_id, now)
@@ -47,6 +49,7 @@ async def accept_offer(request: Request) -> Response:
     return await _answer(request, accept, {})
 
 
+@opened_by("signed link")
 async def return_offer(request: Request) -> Response:
     form = await request.form(max_files=0, max_fields=10)
     reason = str(form.get("reason", ""))
@@ -58,6 +61,7 @@ async def return_offer(request: Request) -> Response:
     return await _answer(request, give_back, {"reason": reason, "note": note})
 
 
+@opened_by("signed link")
 async def show_worklist(request: Request) -> Response:
     runtime, letters = _room(request)
     now = runtime.clock.now()

@@ -15,6 +15,7 @@ from services.handover.domain.lead import SalesLead
 from shared import metrics
 from shared.database import is_transient
 from shared.errors import Malformed
+from shared.keys import Scope
 from shared.security import Bearer
 from shared.service import Runtime, runtime_of
 
@@ -27,7 +28,8 @@ POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_events = Bearer(Scope.events)
+router = APIRouter(prefix="/v1", dependencies=[Depends(for_events)])
 
 
 class Tail:
@@ -96,7 +98,7 @@ async def stream_events(
         after = await _start(connection, since, last_event_id)
     stopping: asyncio.Event | None = getattr(request.app.state, "stopping", None)
     return StreamingResponse(
-        frames(runtime, after, stopping),
+        for_events.during(request, frames(runtime, after, stopping)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -1,57 +1,60 @@
-"""Who may read: whoever has the operator's key, and with INSIGHTS_CONSOLE=open whoever sits at this machine."""
+"""Who may read: whoever has a key for it, and with INSIGHTS_CONSOLE=open whoever sits at this machine."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import ipaddress
 from urllib.parse import urlsplit
 
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from services.insights.settings import InsightsSettings
 from shared.errors import Unauthorised
-from shared.security import hash_key, is_operator
+from shared.keys import Key, Keys, Scope
+from shared.security import Bearer, allow, key_of
 from shared.service import Runtime
 
 ASK = {"WWW-Authenticate": 'Basic realm="Leadline console", charset="UTF-8"'}
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
-def may_read(request: HTTPConnection) -> bool:
-    return is_operator(request) or _has_password(request) or _sits_here(request)
+class Reader(Bearer):
+    """A key with a scope, also as a password, as a dependency of what programs and the console's scripts ask.
+
+    On an open console somebody at this machine who brings no key needs none. Raises as `Bearer`.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.opened_by = (scope, "this machine")
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        if "authorization" in request.headers or not _sits_here(request):
+            allow(key_of(request) or _key_as_password(request), self.scope)
 
 
-class Reader(HTTPBearer):
-    """The right to read, as a dependency of what programs and the console's scripts ask; raises `Unauthorised`."""
-
-    def __init__(self) -> None:
-        super().__init__(scheme_name="Operator's key", description="The key in LEADLINE_API_KEY.")
-
-    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
-        if not may_read(request):
-            raise Unauthorised
-        return None
-
-
-async def console_reader(request: HTTPConnection) -> None:
+class PageReader(Reader):
     """The same for pages: a browser then asks its user for the key, as the password of any name."""
-    if not may_read(request):
-        raise HTTPException(401, "The operator's key is needed: any name, and the key as the password.", headers=ASK)
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        try:
+            await super().__call__(request)
+        except Unauthorised:
+            raise HTTPException(401, "A key is needed: any name, and the key as the password.", headers=ASK) from None
 
 
-def _has_password(request: HTTPConnection) -> bool:
+def _key_as_password(request: HTTPConnection) -> Key | None:
     scheme, _, sent = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        return False
+        return None
     try:
-        _, _, key = base64.b64decode(sent.strip(), validate=True).decode().partition(":")
+        _, _, given = base64.b64decode(sent.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        return False
-    return hmac.compare_digest(hash_key(key), request.app.state.operator_key_hash)
+        return None
+    keys: Keys = request.app.state.keys
+    return keys.find(given)
 
 
 def _sits_here(request: HTTPConnection) -> bool:

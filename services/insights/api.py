@@ -19,18 +19,23 @@ from services.insights.stream import StageStream
 from services.insights.timeline import read_timeline, require_lead
 from shared import lifecycle
 from shared.errors import Malformed, NotFound
+from shared.keys import Scope
 from shared.lifecycle import Stage
 from shared.paging import Pages
 from shared.security import Bearer
 from shared.service import Runtime, runtime_of
 
-reading = APIRouter(prefix="/v1", dependencies=[Depends(Reader())])
-operating = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_read = APIRouter(prefix="/v1", dependencies=[Depends(Reader(Scope.read))])
+reader = Reader(Scope.card)
+for_people = APIRouter(prefix="/v1", dependencies=[Depends(reader)])
+for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
+for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
+routers = (for_read, for_people, for_card, for_work)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-@reading.get("/leads/{lead_id}/timeline")
+@for_read.get("/leads/{lead_id}/timeline")
 async def show_timeline(request: Request, lead_id: UUID, limit: Limit = 100, cursor: str | None = None) -> Timeline:
     """What happened to a lead, oldest first, each as a sentence."""
     runtime = _runtime(request)
@@ -48,7 +53,7 @@ def _moment_and_id(keys: list[Any] | None) -> tuple[datetime, UUID] | None:
     return (datetime.fromisoformat(keys[0]), UUID(keys[1])) if keys else None
 
 
-@reading.get("/funnel")
+@for_read.get("/funnel")
 async def show_funnel(
     request: Request,
     by: By = "source",
@@ -67,7 +72,7 @@ async def show_funnel(
     return await answer(_runtime(request), Question(by, first, last, test, groups))
 
 
-@reading.get("/leads")
+@for_people.get("/leads")
 async def list_leads(
     request: Request,
     stage: Stage | None = None,
@@ -86,7 +91,7 @@ async def list_leads(
     return LeadPage(items=[LeadItem.model_validate(dict(row)) for row in rows[:limit]], next=follows)
 
 
-@reading.get("/stream", response_class=StreamingResponse)
+@for_people.get("/stream", response_class=StreamingResponse)
 async def follow_changes(
     request: Request, last_event_id: Annotated[str | None, Header(max_length=20)] = None
 ) -> StreamingResponse:
@@ -97,17 +102,19 @@ async def follow_changes(
     stream: StageStream = _runtime(request).attached["stream"]
     last = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
     lines = await stream.follow(last, request.app.state.stopping)
-    return StreamingResponse(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        reader.during(request, lines), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
 
 
-@operating.get("/leads/{lead_id}/export")
+@for_card.get("/leads/{lead_id}/export")
 async def export_lead(request: Request, lead_id: UUID) -> dict[str, object]:
     """Everything this service holds of the lead."""
     async with _runtime(request).database.connection() as connection:
         return await everything(connection, lead_id)
 
 
-@operating.post("/leads/{lead_id}/stage")
+@for_work.post("/leads/{lead_id}/stage")
 async def move_lead(request: Request, lead_id: UUID, move: StageMove) -> None:
     """Always 409: insights owns no stage. The answer's `owner` names the service that may move the lead."""
     async with _runtime(request).database.connection() as connection:

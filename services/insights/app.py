@@ -64,7 +64,7 @@ service: Service[LeadView] = Service(
     },
     publishes=(),
     repository=LeadViews,
-    routers=(api.reading, api.operating, console.router),
+    routers=(*api.routers, console.router),
     routes=static_files("insights", STATIC),
     tasks=(heard.keep_marks,),
     serving=(follow_stages,),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
-from services.insights.access import console_reader
+from services.insights.access import PageReader
 from services.insights.domain.lead import LeadView
 from services.insights.funnel_answer import Question, answer
 from services.insights.heard import heard_until
@@ -21,11 +21,14 @@ from services.insights.pages.drawing import FlowBack, StageCount, draw, worst
 from services.insights.settings import InsightsSettings
 from services.insights.stream import Change, newest
 from shared.events.topics import SERVICES
+from shared.keys import Scope
 from shared.lifecycle import Stage
 from shared.pages.navigation import Console, console
 from shared.service import Runtime, runtime_of
 
-router = APIRouter(dependencies=[Depends(console_reader)], include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    dependencies=[Depends(PageReader(Scope.card))], include_in_schema=False, default_response_class=HTMLResponse
+)
 
 MOST_CHANGES = 30
 

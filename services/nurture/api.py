@@ -12,15 +12,19 @@ from services.nurture import queries
 from services.nurture.domain.nurtured import Nurtured
 from services.nurture.repository import Repository
 from services.nurture.schemas import Export, Move, Touches, TouchesToLookAt
+from shared.keys import Scope
 from shared.lifecycle import NotOwner, Stage, owner
 from shared.paging import Pages
 from shared.security import Bearer
 from shared.service import Runtime, runtime_of
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_read = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.read))])
+for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
+for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
+routers = (for_read, for_card, for_work)
 
 
-@router.get("/leads/{lead_id}/touches")
+@for_read.get("/leads/{lead_id}/touches")
 async def show_touches(request: Request, lead_id: UUID) -> Touches:
     """Every touch of a lead, also those not made, with the reason."""
     runtime: Runtime[Nurtured] = runtime_of(request)
@@ -28,7 +32,7 @@ async def show_touches(request: Request, lead_id: UUID) -> Touches:
         return Touches(items=await queries.touches(connection, lead_id))
 
 
-@router.get("/touches")
+@for_read.get("/touches")
 async def show_touches_to_look_at(
     request: Request,
     state: Literal["unknown", "failed"] = "unknown",
@@ -47,7 +51,7 @@ async def show_touches_to_look_at(
     return TouchesToLookAt(items=items[:limit], next=following)
 
 
-@router.get("/leads/{lead_id}/export")
+@for_card.get("/leads/{lead_id}/export")
 async def export(request: Request, lead_id: UUID) -> Export:
     """All that nurture holds of a lead."""
     runtime: Runtime[Nurtured] = runtime_of(request)
@@ -59,7 +63,7 @@ async def export(request: Request, lead_id: UUID) -> Export:
     return Export(**held, kept_mails=kept)
 
 
-@router.post("/leads/{lead_id}/stage")
+@for_work.post("/leads/{lead_id}/stage")
 async def move(request: Request, lead_id: UUID, _move: Move) -> None:
     """Always refused, with `owner`: nurture owns no stage."""
     runtime: Runtime[Nurtured] = runtime_of(request)

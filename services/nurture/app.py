@@ -59,7 +59,7 @@ service: Service[Nurtured] = Service(
     repository=Repository,
     timers={courses.NEXT_STEP: handlers.next_step},
     tasks=(send_mails,),
-    routers=(api.router,),
+    routers=api.routers,
     routes=(*unsubscribe_page.routes(pages), *mail_page.routes(pages), *static_files("nurture", STATIC)),
     settings=NurtureSettings,
     # Whoever wants no more mail is heard also in a crowd.

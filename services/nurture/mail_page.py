@@ -25,6 +25,7 @@ from services.nurture.settings import NurtureSettings
 from shared.errors import NotFound
 from shared.events.topics import SERVICES
 from shared.pages.navigation import Console, console
+from shared.security import opened_by
 from shared.service import runtime_of
 
 PER_PAGE = 50
@@ -33,6 +34,7 @@ _LOCAL_HOST = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 
 
 def routes(pages: Environment) -> list[BaseRoute]:
+    @opened_by("this machine")
     async def mails(request: Request) -> Response:
         settings = _settings_for(request)
         first = _number(request.query_params.get("after", "0"))
@@ -47,6 +49,7 @@ def routes(pages: Environment) -> list[BaseRoute]:
             )
         )
 
+    @opened_by("this machine")
     async def mail(request: Request) -> Response:
         settings = _settings_for(request)
         name = str(request.path_params["name"])
@@ -60,6 +63,7 @@ def routes(pages: Environment) -> list[BaseRoute]:
             )
         )
 
+    @opened_by("this machine")
     async def file(request: Request) -> Response:
         path = _file(_settings_for(request).kept_mails, str(request.path_params["name"]))
         return FileResponse(path, media_type="message/rfc822", filename=path.name)

@@ -12,13 +12,14 @@ from services.nurture.domain.nurtured import Nurtured
 from services.nurture.letters import Links
 from services.nurture.settings import NurtureSettings
 from services.nurture.unsubscribing import unsubscribe
-from shared.security import BadLink
+from shared.security import BadLink, opened_by
 from shared.service import Runtime, runtime_of
 
 PATH = "/u/"
 
 
 def routes(pages: Environment) -> list[BaseRoute]:
+    @opened_by("signed link")
     async def answer(request: Request) -> Response:
         runtime: Runtime[Nurtured] = runtime_of(request)
         settings = runtime.settings

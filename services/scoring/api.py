@@ -22,16 +22,21 @@ from services.scoring.schemas import Score, StageNow, StageWish
 from services.scoring.verdict import conclude, move_to
 from shared.errors import Malformed
 from shared.events.envelope import Actor
+from shared.keys import Scope
 from shared.leads import Cause
 from shared.lifecycle import NotOwner, Stage, owner
-from shared.security import Bearer
+from shared.security import Bearer, allow, key_of
 from shared.service import Runtime, runtime_of
 from shared.trace import traceparent
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(Bearer())])
+for_read = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.read))])
+for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
+for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
+for_configure = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.configure))])
+routers = (for_read, for_card, for_work, for_configure)
 
 
-@router.get("/leads/{lead_id}/score")
+@for_read.get("/leads/{lead_id}/score")
 async def show_score(
     request: Request,
     lead_id: UUID,
@@ -48,11 +53,13 @@ async def show_score(
         return await score_at(connection, rulebook_of(runtime), lead_id, now, at)
 
 
-@router.post("/leads/{lead_id}/stage")
+@for_work.post("/leads/{lead_id}/stage")
 async def move_lead(request: Request, lead_id: UUID, wish: StageWish) -> StageNow:
     """A person moves the lead on; 409 with `owner` while it is not scoring's to move."""
     runtime: Runtime[Scored] = runtime_of(request)
-    cause = Cause(time=runtime.clock.now(), actor=Actor("person", "operator"), trace=traceparent())
+    cause = Cause(
+        time=runtime.clock.now(), actor=Actor("person", allow(key_of(request), Scope.work).id), trace=traceparent()
+    )
     async with runtime.leads.work([lead_id], cause=cause) as work:
         lead = work.lead(lead_id)
         standing = lead.standing
@@ -69,7 +76,7 @@ async def move_lead(request: Request, lead_id: UUID, wish: StageWish) -> StageNo
         )
 
 
-@router.get("/leads/{lead_id}/export")
+@for_card.get("/leads/{lead_id}/export")
 async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
     """All that scoring holds of a lead."""
     runtime: Runtime[Scored] = runtime_of(request)
@@ -77,7 +84,7 @@ async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
         return await exporting.everything(connection, lead_id)
 
 
-@router.get("/rules")
+@for_read.get("/rules")
 async def show_rules(request: Request) -> dict[str, Any]:
     """The live rule set as data."""
     runtime: Runtime[Scored] = runtime_of(request)
@@ -85,7 +92,7 @@ async def show_rules(request: Request) -> dict[str, Any]:
         return (await rulebook_of(runtime).live(connection)).body
 
 
-@router.put("/rules")
+@for_configure.put("/rules")
 async def change_rules(request: Request) -> dict[str, Any]:
     """Make a rule set live, as JSON or YAML; every lead is then counted anew. Answers the set with its new version."""
     runtime: Runtime[Scored] = runtime_of(request)

@@ -28,7 +28,7 @@ service: Service[Scored] = Service(
     publishes=(ScoreChanged, StageChanged),
     repository=Repository,
     timers={verdict.COOL: handlers.cooled, verdict.HOLD: handlers.hold_ended},
-    routers=(api.router,),
+    routers=api.routers,
     tasks=(rescoring.rescore,),
     web=lambda _runtime: {"body_bytes": {"/v1/rules": 256_000}},
 )

@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends
 from playwright.async_api import Page, async_playwright, expect
 
+from shared.keys import Scope
 from shared.security import Bearer
 from shared.server import server
 from shared.web import build_app
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.browser
 router = APIRouter()
 
 
-@router.get("/v1/rules", dependencies=[Depends(Bearer())])
+@router.get("/v1/rules", dependencies=[Depends(Bearer(Scope.read))])
 async def rules() -> dict[str, str]:
     """The rules that are live."""
     return {"rules": "these"}

@@ -379,7 +379,7 @@ class TestSelfDescription:
         answers = document["paths"]["/v1/leads"]["post"]["responses"]
         assert "application/problem+json" in answers["default"]["content"]
         assert "422" not in answers
-        assert document["paths"]["/v1/operators-only"]["get"]["security"] == [{"Operator's key": []}]
+        assert document["paths"]["/v1/operators-only"]["get"]["security"] == [{"Key": []}]
 
     async def test_its_page_loads_nothing_from_elsewhere(self, web: httpx.AsyncClient) -> None:
         page = await web.get("/docs")

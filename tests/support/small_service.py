@@ -24,6 +24,7 @@ from starlette.routing import Route
 from services.capture.cors import SiteCors
 from shared.database import Database, sqlalchemy_url
 from shared.errors import Malformed, Refused, Unavailable
+from shared.keys import Scope
 from shared.logs import configure_logs
 from shared.security import Bearer
 from shared.server import Connection, server
@@ -62,7 +63,7 @@ async def owned() -> None:
     raise Refused("Sales owns this lead.", owner="handover")
 
 
-@router.get("/operators-only", dependencies=[Depends(Bearer())])
+@router.get("/operators-only", dependencies=[Depends(Bearer(Scope.read))])
 async def operators_only() -> dict[str, bool]:
     return {"operator": True}
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
+from shared.keys import hash_key
 from shared.paging import Pages
-from shared.security import BadLink, ExpiredLink, Signer, hash_key
+from shared.security import BadLink, ExpiredLink, Signer
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SECRET, OLD_SECRET = b"s" * 32, b"o" * 32
