@@ -1,4 +1,4 @@
-"""The command `leadline`: run everything here, look at the map of topics, import leads, tend to what is held."""
+"""The command `leadline`: run everything here, make keys, import leads, tend to what is held."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from uuid import UUID
 
 import typer
 
+from shared.keys import Scope
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 held_app = typer.Typer(
     no_args_is_help=True, help="Events that wait because they, or one before them, could not be applied."
 )
 app.add_typer(held_app, name="held")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="Keys beside the operator's, each for what it needs; services see a change at once."
+)
+app.add_typer(keys_app, name="keys")
 
 
 @app.command()
@@ -74,6 +80,40 @@ def held_retry(
 
     count = asyncio.run(retry(_database_url(), service, lead, datetime.now(UTC)))
     typer.echo(f"{count} held events will be tried again within a second or two.")
+
+
+@keys_app.command("make")
+def keys_make(
+    name: Annotated[str, typer.Argument(help="For whom or what it is.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given several times.")],
+) -> None:
+    """Make a key and print it, this once."""
+    from deploy.keys import keys_file, make
+
+    if not name.strip() or not name.isprintable() or len(name) > 80:
+        raise SystemExit("The name is a line of up to 80 characters.")
+    file = keys_file()
+    given, key = make(file, name.strip(), scope, datetime.now(UTC))
+    typer.echo(f"{key.id} for {key.name} is in {file}. The key itself is shown this once:", err=True)
+    typer.echo(given)
+
+
+@keys_app.command("list")
+def keys_list() -> None:
+    """Show the keys there are: id, name, when it was made, scopes."""
+    from deploy.keys import as_text, keys_file
+    from shared.keys import read_keys
+
+    typer.echo(as_text(read_keys(keys_file())) or "There is no key but the operator's.")
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `list` shows.")]) -> None:
+    """Take a key back."""
+    from deploy.keys import keys_file, revoke
+
+    key = revoke(keys_file(), key_id)
+    typer.echo(f"{key.id} for {key.name} opens nothing from now on; services know within two seconds.")
 
 
 @app.command("import")

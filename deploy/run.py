@@ -24,6 +24,7 @@ from types import FrameType
 
 from deploy.postgres import Database, database_for
 from shared.events.topics import SERVICES
+from shared.keys import read_keys
 from shared.settings import Settings
 
 READY_SECONDS = 80
@@ -64,6 +65,7 @@ class Installation:
         try:
             os.environ["DATABASE_URL"] = self.database.start()
             settings = Settings.load()
+            read_keys(settings.keys_file)
             _refuse_taken_ports(settings)
             say("Starting the services ...")
             _load_code()

@@ -100,7 +100,9 @@ async def change_rules(request: Request) -> dict[str, Any]:
         # A reader written in Python takes a second for the longest file: not on the loop that serves everybody.
         body = await asyncio.to_thread(parse, (await request.body()).decode())
         async with runtime.database.transaction() as connection:
-            live = await rulebook_of(runtime).publish(connection, cast("dict[str, object]", body), runtime.clock.now())
+            by = allow(key_of(request), Scope.configure).id
+            rules = cast("dict[str, object]", body)
+            live = await rulebook_of(runtime).publish(connection, rules, runtime.clock.now(), by)
     except UnicodeDecodeError:
         raise Malformed("The rule set is not UTF-8 text.") from None
     except BadRules as bad:

@@ -59,7 +59,7 @@ class Rulebook:
             self._parsed[version] = LiveRules(read_rules(body), row["since"], body)
         return self._parsed[version]
 
-    async def publish(self, connection: Connection, body: dict[str, object], now: datetime) -> LiveRules:
+    async def publish(self, connection: Connection, body: dict[str, object], now: datetime, actor: str) -> LiveRules:
         """Make rules live, as a new version unless they are the live ones already.
 
         A `version` in the body names the version it was made from. Raises `BadRules` and `OutdatedRules`.
@@ -76,7 +76,7 @@ class Rulebook:
         if {**live.body, "version": 0} == {**body, "version": 0}:
             return live
         new = {**body, "version": live.rules.version + 1}
-        await self._insert(connection, live.rules.version + 1, now, "operator", new)
+        await self._insert(connection, live.rules.version + 1, now, actor, new)
         return LiveRules(read_rules(new), now, new)
 
     async def _insert(
