@@ -145,7 +145,8 @@ class Mailer:
     async def close(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(SMTPException, OSError):
-                await asyncio.wait_for(self._connection.quit(), 2)
+                async with asyncio.timeout(2):
+                    await self._connection.quit()
             self._drop()
 
     def _drop(self) -> None:

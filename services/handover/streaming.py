@@ -65,7 +65,8 @@ class Tail:
 async def happens(event: asyncio.Event, seconds: float) -> bool:
     """Whether it happens within that time."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -36,7 +36,9 @@ async def keep_looking(told: asyncio.Event, look: Callable[[], Awaitable[int]], 
         if await look():
             continue
         try:
-            await asyncio.wait_for(told.wait(), idle_seconds)
+            # Not wait_for: a stop that comes just as it is told would be lost in it (until Python 3.12).
+            async with asyncio.timeout(idle_seconds):
+                await told.wait()
         except TimeoutError:
             continue
         told.clear()

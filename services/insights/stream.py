@@ -137,7 +137,8 @@ class StageStream:
                 yield _message(change)
             while True:
                 try:
-                    line = await asyncio.wait_for(reader.queue.get(), BEAT_SECONDS)
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        line = await reader.queue.get()
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
