@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +23,7 @@ from shared.migrations import migrate
 from shared.patience import patiently
 from shared.settings import Settings
 from shared.timers import TimerHandler, Timers
+from shared.watchdog import Watchdog, stop_hard
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI, Request
@@ -34,9 +33,10 @@ S = TypeVar("S")
 
 PARTS = ("api", "consume", "relay")
 TIMER_SECONDS = 0.05
-STUCK_SECONDS = 60
 WATCH_SECONDS = 5
 DAYS_SECONDS = 3600
+# Longer than `shared.mail.STOP_SECONDS`: a mail in hand may finish.
+END_SECONDS = 5.0
 
 logger = structlog.get_logger("service")
 
@@ -133,12 +133,13 @@ class Runtime(Generic[S]):
     async def running(self, parts: Sequence[str] = PARTS) -> AsyncGenerator[None]:
         """Run the background of these parts until the block ends. One that crashes takes the process with it."""
         running = [asyncio.create_task(self._guarded(work)) for work in self._background(parts)]
+        watchdog = Watchdog(self.service.name, self.progress)
+        watchdog.start()
         try:
             yield
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            watchdog.stop()
+            await end_all(running)
             await self.database.close()
 
     def _background(self, parts: Sequence[str]) -> list[Callable[[], Awaitable[None]]]:
@@ -183,7 +184,6 @@ class Runtime(Generic[S]):
         await migrate(self.service.name, self.settings.database_url)
 
     async def _hear(self) -> None:
-        self.progress.alive()
         settings = self.settings
         if settings.kafka_bootstrap_servers:
             from shared.bus.kafka_hearer import KafkaHearer
@@ -201,23 +201,23 @@ class Runtime(Generic[S]):
         settings = self.settings
         assert settings.kafka_bootstrap_servers
         relay = KafkaRelay(
-            self.service.name, self.database, settings.kafka_bootstrap_servers, settings.kafka_prefix, self.clock
+            self.service.name,
+            self.database,
+            settings.kafka_bootstrap_servers,
+            settings.kafka_prefix,
+            self.clock,
+            self.progress,
         )
         self._relay_ready = lambda: relay.ready
         await relay.run()
 
     async def _fire_timers(self) -> float:
+        self.progress.alive("timers")
         return 0 if await self.timers.fire() else TIMER_SECONDS
 
     async def _watch(self) -> float:
-        """Start afresh when nothing moves for a minute, as a client library that hangs says nothing; keep figures.
-
-        The figures are those that only looking can tell: how far behind the hearing is, how many leads are held.
-        """
+        """Keep the figures that only looking can tell: how far behind the hearing is, and how many leads are held."""
         name, marks = self.service.name, self.progress.marks
-        if time.monotonic() - self.progress.moved > STUCK_SECONDS:
-            logger.critical("stuck", service=name, lag=self.progress.lag)
-            stop_hard()
         if marks:
             behind = (self.clock.now() - min(marks.values())).total_seconds()
             metrics.WATERMARK_SECONDS.labels(name).set(behind)
@@ -228,9 +228,16 @@ class Runtime(Generic[S]):
         return WATCH_SECONDS
 
 
-def stop_hard() -> None:
-    """Leave at once; whoever started the process starts it again, and nothing acknowledged is lost by it."""
-    os._exit(1)
+async def end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them and wait. It is asked for once more, as some code below has been seen to lose a cancellation."""
+    left = set(tasks)
+    for _ in range(2):
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = await asyncio.wait(left, timeout=END_SECONDS)
+    if left:
+        logger.warning("work_abandoned", work=[task.get_name() for task in left])
 
 
 def runtime_of(request: Request) -> Runtime[Any]:

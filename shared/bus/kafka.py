@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from shared import metrics
+from shared.bus.progress import Progress
 from shared.bus.reading import LogReader
 from shared.clock import Clock
 from shared.events.capture import CardErased
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # a lead's partition is its lane modulo this number.
 PARTITIONS = 12
 ACK_SECONDS = 15
+TOPICS_SECONDS = 30
 STOP_SECONDS = 5
 KEEP_TOMBSTONES = timedelta(days=7)
 
@@ -46,8 +48,13 @@ def partition_of(lead_id: UUID) -> int:
 
 async def ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], replication: int = 1) -> None:
     """Create the topics that are missing. Raises `RuntimeError` when one exists with other partitions than ours."""
+    async with asyncio.timeout(TOPICS_SECONDS):
+        await _ensure_topics(bootstrap, prefix, topics, replication)
+
+
+async def _ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], replication: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-    await asyncio.wait_for(admin.start(), ACK_SECONDS)
+    await admin.start()
     try:
         for topic in topics:
             try:
@@ -80,8 +87,10 @@ class KafkaRelay(LogReader):
     batch = 2000
     passing = (KafkaError, RelayLost)
 
-    def __init__(self, service: str, database: Database, bootstrap: str, prefix: str, clock: Clock) -> None:
-        super().__init__(service, database, clock, [service])
+    def __init__(
+        self, service: str, database: Database, bootstrap: str, prefix: str, clock: Clock, progress: Progress
+    ) -> None:
+        super().__init__(service, database, clock, [service], progress)
         self.bootstrap = bootstrap
         self.prefix = prefix
         self._producer: AIOKafkaProducer | None = None
@@ -100,12 +109,14 @@ class KafkaRelay(LogReader):
             max_request_size=1_048_576,
         )
         try:
-            await asyncio.wait_for(producer.start(), ACK_SECONDS)
+            async with asyncio.timeout(ACK_SECONDS):
+                await producer.start()
             yield
         finally:
             # An idempotent producer with unsent records waits for ever; what it held is still in the log.
             try:
-                await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await producer.stop()
             except (TimeoutError, KafkaError):
                 logger.warning("producer_abandoned", service=self.service)
 
@@ -138,7 +149,8 @@ class KafkaRelay(LogReader):
             await asyncio.gather(*sent)
 
         try:
-            await asyncio.wait_for(send_all(), ACK_SECONDS)
+            async with asyncio.timeout(ACK_SECONDS):
+                await send_all()
         except TimeoutError as error:
             raise RelayLost from error
 

@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import metrics
+from shared.bus.deafness import Deaf, Doubt
 from shared.bus.kafka import PARTITIONS, ensure_topics
 from shared.bus.progress import Progress
 from shared.clock import EPOCH
@@ -32,6 +33,9 @@ BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
 READ_AHEAD_BYTES = 65_536
 COMMIT_SECONDS = 1.0
+START_SECONDS = 30
+STOP_SECONDS = 10
+HEARING = "hear"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 logger = structlog.get_logger("bus")
@@ -52,9 +56,10 @@ class KafkaHearer:
         self._pause = FIRST_PAUSE
 
     async def run(self) -> None:
-        await patiently(self._hear, "hearing_interrupted", self.service, KafkaError)
+        await patiently(self._hear, "hearing_interrupted", self.service, KafkaError, Deaf)
 
     async def _hear(self) -> float:
+        self.progress.rest(HEARING)
         await ensure_topics(self.bootstrap, self.prefix, self.topics)
         kafka = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
@@ -71,13 +76,20 @@ class KafkaHearer:
         )
         kafka.subscribe([self.prefix + topic for topic in self.topics])
         try:
-            await asyncio.wait_for(kafka.start(), 60)
+            async with asyncio.timeout(START_SECONDS):
+                await kafka.start()
+            self.progress.alive(HEARING)
+            doubt = Doubt(self.bootstrap)
             while True:
                 await self._turn(kafka)
+                if doubt.is_deaf(kafka):
+                    raise Deaf
         finally:
             self.progress.ready = False
+            self.progress.alive(HEARING)
             try:
-                await asyncio.wait_for(kafka.stop(), 10)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await kafka.stop()
             except (TimeoutError, KafkaError):
                 logger.warning("consumer_abandoned", service=self.service)
             self._done.clear()
@@ -102,7 +114,7 @@ class KafkaHearer:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         if time.monotonic() - self._committed_at > COMMIT_SECONDS:
             await self._commit(kafka)
-        self.progress.alive()
+        self.progress.alive(HEARING)
         self.progress.ready = bool(kafka.assignment())
         self._mark(kafka)
 
@@ -131,7 +143,9 @@ class KafkaHearer:
         if not done:
             return
         try:
-            await asyncio.wait_for(kafka.commit(done), 5)
+            # Not wait_for: a stop that comes just as it is through would be lost in it (until Python 3.12).
+            async with asyncio.timeout(5):
+                await kafka.commit(done)
             self._done = {partition: at for partition, at in self._done.items() if done.get(partition) != at}
         except (KafkaError, IllegalStateError, TimeoutError) as error:
             logger.info("offsets_not_committed", service=self.service, error=type(error).__name__)

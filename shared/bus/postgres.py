@@ -27,9 +27,8 @@ class PostgresHearer(LogReader):
 
     def __init__(self, service: str, database: Database, consumer: Consumer[Any], progress: Progress) -> None:
         speakers = {name for topic in consumer.topics for name in SPEAKERS[topic]}
-        super().__init__(service, database, consumer.leads.clock, speakers)
+        super().__init__(service, database, consumer.leads.clock, speakers, progress)
         self.consumer = consumer
-        self.progress = progress
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
@@ -50,7 +49,6 @@ class PostgresHearer(LogReader):
             self.progress.all_heard(drained_at)
         metrics.CONSUMER_LAG.labels(self.service).set(self.progress.lag)
         self.progress.ready = self.present == self.speakers
-        self.progress.alive()
 
     async def turn(self, connection: Connection) -> int:
         taken = await super().turn(connection)

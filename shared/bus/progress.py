@@ -18,11 +18,12 @@ MARGIN = timedelta(seconds=1)
 
 @dataclasses.dataclass(slots=True)
 class Progress:
-    """`marks` holds the lanes this process looks after. `moved` is when it last got something done (monotonic)."""
+    """`marks` holds the lanes this process looks after, `rounds` when each piece of its work last came round
+    (monotonic)."""
 
     marks: dict[int, datetime] = dataclasses.field(default_factory=dict[int, datetime])
     lag: int = 0
-    moved: float = dataclasses.field(default_factory=time.monotonic)
+    rounds: dict[str, float] = dataclasses.field(default_factory=dict[str, float])
     ready: bool = False
 
     def all_heard(self, until: datetime) -> None:
@@ -32,5 +33,19 @@ class Progress:
         for lane in lanes:
             self.marks[lane] = max(until - MARGIN, self.marks.get(lane, until - MARGIN))
 
-    def alive(self) -> None:
-        self.moved = time.monotonic()
+    def alive(self, work: str) -> None:
+        """This piece of work has come round; from now on it has to at least every minute."""
+        self.rounds[work] = time.monotonic()
+
+    def rest(self, work: str) -> None:
+        """It does not come round for now: what it waits for has a deadline of its own."""
+        self.rounds.pop(work, None)
+
+    def all_alive(self) -> None:
+        for work in list(self.rounds):
+            self.alive(work)
+
+    def silent_for(self, seconds: float) -> list[str]:
+        """The work that has not come round for so long."""
+        now = time.monotonic()
+        return [work for work, came_round in list(self.rounds.items()) if now - came_round > seconds]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from shared import log
+from shared.bus.progress import Progress
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.events.codec import Stored
@@ -25,6 +26,8 @@ POLL_SECONDS = (0.005, 0.040)
 RESTLESS_SECONDS = 2.0
 SLOW_TURN_SECONDS = 0.5
 STANDBY_SECONDS = 1.0
+# A worker that is silent so long, as one whose process was stopped, loses its turn to the next.
+SILENT_SECONDS = 20.0
 
 
 class Unsealed(Unavailable):
@@ -41,8 +44,11 @@ class LogReader(ABC):
     batch: ClassVar[int]
     passing: ClassVar[tuple[type[Exception], ...]] = ()
 
-    def __init__(self, service: str, database: Database, clock: Clock, speakers: Iterable[str]) -> None:
+    def __init__(
+        self, service: str, database: Database, clock: Clock, speakers: Iterable[str], progress: Progress
+    ) -> None:
         self.service = service
+        self.progress = progress
         self.database = database
         self.clock = clock
         self.speakers = sorted(speakers)
@@ -73,10 +79,12 @@ class LogReader(ABC):
 
     async def _follow(self) -> float:
         """Read until the connection that holds the lock is lost; seconds to wait where another worker has it."""
+        self.progress.rest(self.reader)
         async with self.database.connection() as keeper:
             if not await keeper.fetchval("SELECT pg_try_advisory_lock($1, $2)", self.lock, log.LOCK_OF[self.service]):
                 self.ready = True
                 return STANDBY_SECONDS
+            await keeper.execute(f"SET idle_session_timeout = '{SILENT_SECONDS * 1000:.0f}ms'")
             try:
                 async with self.working():
                     await self._read_on(keeper)
@@ -84,10 +92,12 @@ class LogReader(ABC):
                 self.ready = False
 
     async def _read_on(self, keeper: Connection) -> NoReturn:
+        self.progress.alive(self.reader)
         await self._load(keeper)
         pause, checked = POLL_SECONDS[0], time.monotonic()
         while True:
             taken = await self.turn(keeper)
+            self.progress.alive(self.reader)
             self.ready = True
             pause = POLL_SECONDS[0] if taken else min(pause * 1.2, POLL_SECONDS[1])
             if taken < self.batch:

@@ -30,3 +30,11 @@ def line(request: pytest.FixtureRequest, toy_dsn: str) -> Iterator[Line]:
     line = Line(toy_dsn, bootstrap, prefix=f"t{uuid4().hex[:8]}.")
     yield line
     line.stop()
+
+
+@pytest.fixture
+def kafka_line(kafka_bootstrap: str, toy_dsn: str) -> Iterator[Line]:
+    """As `line`, for what only Kafka can do."""
+    line = Line(toy_dsn, kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}.")
+    yield line
+    line.stop()

@@ -3,19 +3,25 @@
 With TOY_KILL set it kills itself with SIGKILL at a named moment, now and then: `before_commit`, `after_commit`,
 `after_ack`. With TOY_MUTANT=position_first it moves its position before its effects, which no test may let pass.
 Its group on Kafka misses it after 6 seconds, the least that a broker allows unless told otherwise.
+With TOY_HANG it hangs at its first batch: `waiting` in it for ever, `busy` so that nothing else runs, `publishing` it,
+or `deaf`, its Kafka client having quietly ceased to fetch. TOY_STUCK are the seconds after which that counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import sys
+import time
 from typing import Any
 from uuid import UUID
 
-from shared.bus import kafka, kafka_hearer, postgres
+from shared import watchdog
+from shared.bus import deafness, kafka, kafka_hearer, postgres, reading
+from shared.consumer import Consumer
 from shared.leads import Leads
 from shared.logs import configure_logs
 from tests.support.toys import HEARER, SPEAKER, speak, toy
@@ -100,6 +106,49 @@ def position_first() -> None:
     postgres.PostgresHearer.hand_on = hand_on  # type: ignore[method-assign]
 
 
+async def for_ever(*_given: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def busily_for_ever(*_given: Any) -> None:
+    time.sleep(3600)
+
+
+async def never_answered(*_given: Any) -> bool:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    return False
+
+
+def go_deaf() -> None:
+    turn = kafka_hearer.KafkaHearer._turn
+
+    async def turned_deaf(self: Any, client: Any) -> None:
+        await turn(self, client)
+        if client.assignment() and not gone_deaf:
+            print("deaf from now on", flush=True)
+            gone_deaf.append(client)
+            client._fetcher._proc_fetch_request = never_answered
+
+    gone_deaf: list[Any] = []
+    kafka_hearer.KafkaHearer._turn = turned_deaf  # type: ignore[method-assign]
+
+
+def hang(how: str) -> None:
+    if how == "deaf":
+        go_deaf()
+    elif how == "publishing":
+        kafka.KafkaRelay._publish = for_ever  # type: ignore[method-assign]
+    else:
+        Consumer.take = {"waiting": for_ever, "busy": busily_for_ever}[how]  # type: ignore[method-assign]
+
+
+def lose_patience_after(seconds: float) -> None:
+    watchdog.STUCK_SECONDS = reading.SILENT_SECONDS = seconds
+    deafness.ODD_SECONDS = kafka.ACK_SECONDS = seconds / 2
+    kafka.STOP_SECONDS = seconds / 4
+
+
 MOMENTS = {"before_commit": die_before_commit, "after_commit": die_after_commit, "after_ack": die_after_ack}
 
 
@@ -133,6 +182,10 @@ if __name__ == "__main__":
     missed_soon()
     if moment := os.environ.get("TOY_KILL"):
         MOMENTS[moment]()
+    if how := os.environ.get("TOY_HANG"):
+        hang(how)
+    if seconds := os.environ.get("TOY_STUCK"):
+        lose_patience_after(float(seconds))
     if os.environ.get("TOY_MUTANT") == "position_first":
         position_first()
     asyncio.run(main(sys.argv[1]))
