@@ -31,6 +31,7 @@ from tests.support.smtp import Inbox, inbox
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 REPS = 3
+ALONE: list[subprocess.Popen[bytes]] = []
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,12 @@ def inst(
     with installation(tmp_path_factory.mktemp("on-kafka"), fresh_database(), **carried) as running:
         for number in range(REPS):
             running.post("handover", "/v1/reps", {"name": f"Rep {number}", "email": f"rep{number}@norrvik.com"})
-        yield running
+        try:
+            yield running
+        finally:
+            for process in ALONE:
+                process.kill()
+                process.wait()
 
 
 def test_a_demo_request_reaches_a_rep_over_kafka(inst: Installation) -> None:
@@ -92,6 +98,7 @@ class Alone:
                 stdout=output,
                 stderr=output,
             )
+        ALONE.append(self.process)
 
     def ready(self) -> bool:
         return _ready(self.port)
