@@ -9,6 +9,7 @@ import msgspec
 from fastapi.routing import APIRoute
 
 from services.capture.parsing import ActivityItem, LeadBody, ViewBody
+from shared.problems import MEDIA_TYPE
 
 _SITE_KEY: Mapping[str, Any] = {
     "name": "X-Site-Key",
@@ -70,7 +71,7 @@ def descriptions() -> Sequence[APIRoute]:
             "(`activity.type`, `fields.size`, `consent.marketing`) and is answered with 303 to its `redirect`.",
             {"application/json": {"schema": lead}, **form},
             _LEAD_ANSWER,
-            {"303": {"description": "A form was taken; see `Location`"}},
+            {"303": {"description": "A form was taken; see `Location`"}, "default": _refused(MEDIA_TYPE, "text/html")},
         ),
         _route(
             "/v1/activities",
@@ -103,7 +104,7 @@ def _route(
     said = {
         "parameters": [_SITE_KEY, _IDEMPOTENCY_KEY],
         "requestBody": {"required": True, "content": content},
-        "responses": {"202": taken, **others},
+        "responses": {"202": taken, "default": _refused(MEDIA_TYPE), **others},
     }
     return APIRoute(
         path,
@@ -114,6 +115,11 @@ def _route(
         description=description,
         openapi_extra=said,
     )
+
+
+def _refused(*media_types: str) -> Mapping[str, Any]:
+    """Browsers that posted a form are shown a page."""
+    return {"description": "A problem document (RFC 9457)", "content": {one: {} for one in media_types}}
 
 
 def _schema(body: type[msgspec.Struct]) -> Mapping[str, Any]:

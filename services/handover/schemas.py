@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -43,8 +43,16 @@ class NewRep(_Body):
     fallback: bool = False
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class RepChange(_Body):
     """Only what is given changes."""
+
+    # The defaults below stand for "not given"; nobody who reads the description should take them for values.
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
     name: Line = Field("", min_length=1, max_length=120)
     email: Email = ""
