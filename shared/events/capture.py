@@ -46,7 +46,6 @@ class CardChanged(Event, frozen=True, kw_only=True):
     """The lead's record as it now is. The only event with personal data; versions may be skipped, never go back."""
 
     topic: ClassVar[Topic] = Topic.CARD
-    type: ClassVar[str] = "io.leadline.card.changed.v1"
 
     version: int
     kind: Literal["person", "organization"] = "person"
@@ -71,7 +70,6 @@ class CardErased(Event, frozen=True, kw_only=True):
     """The tombstone of a card: whoever holds something of this lead removes it and says so on `leads.privacy`."""
 
     topic: ClassVar[Topic] = Topic.CARD
-    type: ClassVar[str] = "io.leadline.card.erased.v1"
 
     erasure_id: str = ""
 
@@ -80,7 +78,6 @@ class ActivityRecorded(Event, frozen=True, kw_only=True):
     """Something a lead did. No free text: a message is told by its length, a URL is cut to its path."""
 
     topic: ClassVar[Topic] = Topic.ACTIVITY
-    type: ClassVar[str] = "io.leadline.activity.recorded.v1"
 
     activity: str
     activity_id: str = ""
@@ -105,7 +102,6 @@ class DayCounted(Event, frozen=True, kw_only=True):
     """What a day brought to a site, or cost it, by source and conversion point; figures are the day's totals."""
 
     topic: ClassVar[Topic] = Topic.MARKET
-    type: ClassVar[str] = "io.leadline.market.day_counted.v1"
 
     day: str
     what: Literal["visits", "form_views", "spend"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -14,10 +15,19 @@ SPEC_VERSION = "1.0"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened. Subclasses name their topic and type; fields may only be added, optional and defaulted."""
+    """What happened. Subclasses name their topic; fields may only be added, optional and defaulted.
+
+    The type is told by topic and name: `OpportunityOpened` of `leads.handover` is
+    `io.leadline.handover.opportunity_opened.v1`, and `StageChanged` of `leads.stage` `io.leadline.stage.changed.v1`.
+    """
 
     topic: ClassVar[Topic]
     type: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if not cls.__name__.startswith("_"):
+            words = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+            cls.type = f"io.leadline.{cls.topic.word}.{words.removeprefix(f'{cls.topic.word}_')}.v1"
 
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)

@@ -13,8 +13,6 @@ class _OfNurture(Event, frozen=True, kw_only=True):
 
 
 class Enrolled(_OfNurture, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.enrolled.v1"
-
     journey: str
     journey_version: int = 1
     cycle: int = 1
@@ -29,36 +27,28 @@ class _Touch(_OfNurture, frozen=True, kw_only=True):
 
 
 class Sent(_Touch, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.sent.v1"
+    """The mail server took the touch."""
 
 
 class Deferred(_Touch, frozen=True, kw_only=True):
     """A touch was not sent now; `reason` says why, `until` (RFC 3339) when it is tried again, empty for never."""
 
-    type: ClassVar[str] = "io.leadline.nurture.deferred.v1"
-
     until: str = ""
 
 
 class Opened(_Touch, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.opened.v1"
+    """The lead, or a program on its behalf, loaded the mail."""
 
 
 class Clicked(_Touch, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.clicked.v1"
-
     link: str = ""
 
 
 class Bounced(_Touch, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.bounced.v1"
-
     permanent: bool = True
 
 
 class Unsubscribed(_OfNurture, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.unsubscribed.v1"
-
     purpose: str = "marketing_email"
     journey: str = ""
     step: str = ""
@@ -66,8 +56,6 @@ class Unsubscribed(_OfNurture, frozen=True, kw_only=True):
 
 
 class Exited(_OfNurture, frozen=True, kw_only=True):
-    type: ClassVar[str] = "io.leadline.nurture.exited.v1"
-
     journey: str
     reason: str
     cycle: int = 1

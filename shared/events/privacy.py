@@ -14,7 +14,6 @@ class ErasureDone(Event, frozen=True, kw_only=True):
     """`removed` counts deleted rows by table. Its identity is (erasure, service): said twice it changes nothing."""
 
     topic: ClassVar[Topic] = Topic.PRIVACY
-    type: ClassVar[str] = "io.leadline.privacy.erasure_done.v1"
 
     erasure_id: str
     service: str

@@ -15,7 +15,6 @@ class ScoreChanged(Event, frozen=True, kw_only=True):
     """The rounded score, the fit grade or the temperature changed. Points are rounded to 0.1."""
 
     topic: ClassVar[Topic] = Topic.SCORE
-    type: ClassVar[str] = "io.leadline.score.changed.v1"
 
     score: float
     fit: float

@@ -25,7 +25,6 @@ class StageChanged(Event, frozen=True, kw_only=True):
     """
 
     topic: ClassVar[Topic] = Topic.STAGE
-    type: ClassVar[str] = "io.leadline.stage.changed.v1"
 
     from_: str | None = msgspec.field(default=None, name="from")
     to: str
