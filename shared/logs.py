@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from shared.trace import current_trace
+from shared.trace import traceparent
 
 # A key with one of these words in it holds something of a person, or opens something; only its presence is logged.
 _PRIVATE = re.compile(
@@ -76,9 +76,8 @@ def configure_logs(service: str, console: bool | None = None, level: int = loggi
 
 
 def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    trace = current_trace()
-    if trace is not None:
-        event["trace_id"] = trace.trace_id
+    if trace := traceparent():
+        event["trace_id"] = trace.split("-")[1]
     return event
 
 

@@ -13,7 +13,7 @@ from shared import metrics
 from shared.events.envelope import Actor
 from shared.events.topics import lane_of
 from shared.leads import Cause, Lead, Leads, Work
-from shared.trace import Trace
+from shared.trace import step
 
 S = TypeVar("S")
 TimerHandler = Callable[[Lead[S], datetime, datetime], None]
@@ -54,7 +54,7 @@ class Timers(Generic[S]):
         return len(rows)
 
     async def _fire(self, lead_ids: list[UUID], marks: Mapping[int, datetime]) -> None:
-        cause = Cause(time=self.leads.clock.now(), actor=Actor("timer"), trace=Trace.start().traceparent)
+        cause = Cause(time=self.leads.clock.now(), actor=Actor("timer"), trace=step())
         async with self.leads.work(lead_ids, cause=cause) as work:
             for lead_id in list(work.leads):
                 await self._fire_lead(work, lead_id, marks)

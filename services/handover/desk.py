@@ -20,7 +20,7 @@ from shared.database import is_transient
 from shared.events.envelope import Actor
 from shared.leads import Cause, Lead
 from shared.lifecycle import Stage
-from shared.trace import Trace
+from shared.trace import step
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -113,9 +113,8 @@ class Desk:
         if choice.rep is None:
             state.waits_for = choice.why
             return False
-        trace = Trace.parse(state.trace) or Trace.start()
         rule = Actor("rule", offering.FALLBACK if choice.fallback else offering.ROUND_ROBIN)
-        lead.begin(Cause(time=now, trace=trace.step().traceparent, event_id=state.cause_id, actor=rule), now)
+        lead.begin(Cause(time=now, trace=step(state.trace), event_id=state.cause_id, actor=rule), now)
         offering.offer(lead, choice, self.settings.hours.after(now, self.settings.offer_lasts), now)
         turn = max(rep.turn for rep in rotation) + 1
         rotation[rotation.index(choice.rep)] = choice.rep.offered(turn)

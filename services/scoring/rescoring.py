@@ -15,7 +15,7 @@ from shared.database import is_transient
 from shared.events.envelope import Actor
 from shared.leads import Cause
 from shared.service import Runtime
-from shared.trace import Trace
+from shared.trace import step
 
 BATCH = 100
 IDLE_SECONDS = 1.0
@@ -70,7 +70,7 @@ async def _count_anew(runtime: Runtime[Scored], lead_ids: Sequence[UUID], versio
     if not lead_ids:
         return
     now = runtime.clock.now()
-    cause = Cause(time=now, actor=Actor("rule", f"rules {version}"), trace=Trace.start().traceparent)
+    cause = Cause(time=now, actor=Actor("rule", f"rules {version}"), trace=step())
     async with runtime.leads.work(lead_ids, cause=cause) as work:
         for lead in work.leads.values():
             recount(lead, work.now)

@@ -40,7 +40,7 @@ from shared.errors import NotFound, Problem
 from shared.events.capture import Touch
 from shared.events.envelope import Actor
 from shared.leads import Cause
-from shared.trace import Trace
+from shared.trace import step
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -95,7 +95,7 @@ async def run_import(
     """
     plan, room = read_map(map_text), room_in(runtime)
     site = await _site(room, plan.site)
-    asker = Asker(site, room.settings.currency, room.activity_types, Trace.start().traceparent)
+    asker = Asker(site, room.settings.currency, room.activity_types, step())
     error_file = errors or Path(f"{file.stem}.errors.csv")
     with file.open("rb") as stream:
         layout = examine(stream)

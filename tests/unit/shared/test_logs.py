@@ -43,7 +43,7 @@ def test_a_line_is_json_with_service_level_time_and_trace(capsys: pytest.Capture
         "event": "batch applied",
         "service": "scoring",
         "level": "info",
-        "trace_id": trace.trace_id,
+        "trace_id": trace[3:35],
         "events": 12,
         "topic": "leads.activity",
         "lead_id": "00000000-0000-0000-0000-000000000007",
