@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import asyncpg
 import msgspec
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -46,6 +47,8 @@ def answer_to(error: Exception) -> Response:
     match error:
         case Problem():
             return _said(error)
+        case asyncpg.CharacterNotInRepertoireError():
+            return _said(Malformed("A text in it holds the character U+0000, which cannot be kept."))
         case RequestValidationError():
             return problem(422, Malformed.title, "Some values cannot be read.", _kind(Malformed), errors=_places(error))
         case HTTPException():

@@ -178,11 +178,12 @@ class Errors:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
+            said = answer_to(error)
             if is_transient(error):
                 log.warning("request met an outage", route=route_template(scope), error=error)
-            elif not isinstance(error, Problem):
+            elif said.status_code == 500:
                 log.exception("request failed", route=route_template(scope), request_id=scope["state"]["request_id"])
-            await answer_to(error)(scope, receive, send)
+            await said(scope, receive, send)
 
 
 class Admission:
