@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -28,6 +28,8 @@ from shared.lifecycle import adopt
 from shared.log import event_in
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from shared.database import Connection
 
 S = TypeVar("S")
@@ -39,17 +41,24 @@ logger = structlog.get_logger("consumer")
 
 @dataclasses.dataclass(slots=True)
 class _Waiting:
-    """An event on its way to a lead; `reason` says why it waits. `kept`: it lies in the held table already.
+    """An event on its way to a lead. `verdict` is `apply` or `repeat` once it is done with, else why it waits.
 
-    One that failed is tried again only when somebody asked for it (`again`).
+    `news`: the held table does not say so yet.
     """
 
     event: Envelope[Event]
     stored: Stored
-    reason: str = ""
+    verdict: str = ""
     detail: str = ""
-    kept: bool = False
-    again: bool = False
+    news: bool = True
+
+    @property
+    def waits(self) -> bool:
+        return self.verdict not in ("apply", "repeat")
+
+
+_Queues = Mapping[UUID, Mapping[UUID, _Waiting]]
+"""What there is to do for each lead, by event id and in this order."""
 
 
 class Consumer(Generic[S]):
@@ -77,116 +86,97 @@ class Consumer(Generic[S]):
             if len(stored) > 1:
                 middle = len(stored) // 2
                 await self.take(stored[:middle])
-                await self.take(stored[middle:])
+                await self.take(stored[middle:], seal)
             else:
                 first = stored[0]
                 logger.error("event_held", topic=first.topic, lead=str(first.lead_id), error=type(error).__name__)
-                await self._apply(stored, None, failed=_why(error))
-            if seal is not None:
-                async with self.leads.database.transaction() as connection:
-                    await seal(connection)
+                await self._apply(stored, seal, failed=_why(error))
 
     async def _apply(self, stored: Sequence[Stored], seal: Seal | None, failed: str = "") -> None:
         incoming = await self._decoded(stored)
-        tally = Counter[str]()
-        if failed:
-            for items in incoming.values():
-                items[-1].reason, items[-1].detail = "failed", failed
+        for item in incoming if failed else ():
+            item.verdict, item.detail = "failed", failed
         async with self.leads.database.transaction() as connection:
             if self._born is None:
                 self._born = await connection.fetchval(f"SELECT at FROM {self.leads.service}.born")
             now = self.leads.clock.now()
-            work = await self.leads.open(connection, incoming.keys(), Cause(time=now), now, create=True)
-            await self._take_up(work, incoming, tally)
+            wanted = {item.event.lead_id for item in incoming}
+            work = await self.leads.open(connection, wanted, Cause(time=now), now, create=True)
+            queues = await self._queues(work, incoming)
+            for lead_id, queue in queues.items():
+                await self._fold(work, lead_id, queue.values())
+            await self._keep(work, queues)
             await self.leads.save(work)
             if seal is not None:
                 await seal(connection)
-        self._observe(incoming, tally, now)
+        self._observe(queues, now)
 
-    async def _decoded(self, stored: Sequence[Stored]) -> dict[UUID, list[_Waiting]]:
-        incoming: dict[UUID, list[_Waiting]] = defaultdict(list)
+    async def _decoded(self, stored: Sequence[Stored]) -> list[_Waiting]:
+        incoming: list[_Waiting] = []
         for event in stored:
             if event.topic not in self.topics:
                 continue
             try:
-                incoming[event.lead_id].append(_Waiting(decode(event), event))
+                incoming.append(_Waiting(decode(event), event))
             except Undecodable as error:
                 place = (event.topic, *event.place[1:])
                 await self.put_aside(place, str(error), event.attributes, event.body.encode())
         return incoming
 
-    async def _take_up(self, work: Work[S], incoming: Mapping[UUID, Sequence[_Waiting]], tally: Counter[str]) -> None:
-        """Apply to each lead what was held for it, then what came in; what cannot be applied yet is held."""
-        before = await self._held(work)
-        for lead_id in list(work.leads):
-            held = before.get(lead_id, [])
-            rest = await self._fold(work, lead_id, [*held, *incoming.get(lead_id, ())], tally)
-            await self._keep(work, lead_id, held, rest)
+    async def _queues(self, work: Work[S], incoming: Sequence[_Waiting]) -> _Queues:
+        """For each lead what was held for it, then what came in. What failed is tried again when it comes in again."""
+        queues: dict[UUID, dict[UUID, _Waiting]] = {lead_id: {} for lead_id in work.leads}
+        if ids := [lead_id for lead_id, lead in work.leads.items() if lead.standing.held]:
+            rows = await work.connection.fetch(
+                f"SELECT * FROM {self.leads.service}.held WHERE lead_id = ANY($1) ORDER BY number", ids
+            )
+            for row in rows:
+                event = _held_in(row)
+                item = _Waiting(decode(event), event, row["reason"], row["detail"], news=False)
+                queues[event.lead_id][event.event_id] = item
+        for item in incoming:
+            queues[item.event.lead_id][item.event.id] = item
+        return queues
 
-    async def _fold(self, work: Work[S], lead_id: UUID, queue: list[_Waiting], tally: Counter[str]) -> list[_Waiting]:
-        """Apply what can be applied, cards first, and answer what has to wait."""
-        stopped: set[UUID] = set()
-        recall = False
+    async def _fold(self, work: Work[S], lead_id: UUID, queue: Collection[_Waiting]) -> None:
+        """Apply what can be applied, cards first. Handlers only change memory: a lead can be begun anew."""
         while True:
             try:
-                return self._pass(work.leads[lead_id], queue, stopped, work.now, tally)
+                return self._pass(work.leads[lead_id], queue, work.now)
             except Recall:
-                if recall:
-                    raise
-                recall = True
-                await self.leads.reload(work, lead_id, Cause(time=work.now), recall=True)
-            except _HandlerFailed as failure:
-                # Handlers only change memory: begin the lead anew and stop before the event that failed.
-                logger.error("event_held", lead=str(lead_id), error=failure.waiting.detail, exc_info=failure.__cause__)
-                stopped.add(failure.waiting.event.id)
-                await self.leads.reload(work, lead_id, Cause(time=work.now), recall=recall)
+                await self.leads.reload(work, lead_id)
 
-    def _pass(
-        self, lead: Lead[S], queue: Sequence[_Waiting], stopped: set[UUID], now: datetime, tally: Counter[str]
-    ) -> list[_Waiting]:
-        counts = Counter[str]()
-        lead.standing.blocked = False
+    def _pass(self, lead: Lead[S], queue: Collection[_Waiting], now: datetime) -> None:
         waiting = sorted(queue, key=lambda item: item.event.topic is not Topic.CARD)
         moved = True
-        while moved and waiting:
-            moved, rest = False, list[_Waiting]()
-            for item in waiting:
-                if item.event.id in stopped or (item.reason == "failed" and not item.again):
-                    lead.standing.blocked = True
-                    item.reason = item.reason or "failed"
-                    rest.append(item)
-                elif self._take_one(lead, item, now, counts):
-                    moved = True
-                else:
-                    rest.append(item)
-            waiting = rest
-        tally.update(counts)
-        return waiting
+        while moved:
+            rest = [item for item in waiting if not self._take_one(lead, item, now)]
+            moved, waiting = len(rest) < len(waiting), rest
 
-    def _take_one(self, lead: Lead[S], item: _Waiting, now: datetime, counts: Counter[str]) -> bool:
-        """Whether the event is done with: applied now or before. Otherwise `item.reason` says why it waits."""
+    def _take_one(self, lead: Lead[S], item: _Waiting, now: datetime) -> bool:
+        """Whether the event is done with: applied now or before. Raises `Recall` when its lead is to be begun anew."""
         event, standing = item.event, lead.standing
-        verdict = self._verdict(lead, event)
-        if verdict not in ("apply", "repeat"):
-            item.reason = verdict
+        if item.verdict == "failed":
+            lead.blocked = True
             return False
-        counts[verdict] += 1
-        if verdict == "repeat":
-            return True
+        item.verdict = self._verdict(lead, event)
+        if item.verdict != "apply":
+            return item.verdict == "repeat"
         lead.begin(Cause.of(event, now), now)
         lead.adopt(event)
         if isinstance(event.data, CardErased):
             lead.erasing = event.data.erasure_id
             standing.card_version = event.seq
             standing.erased = True
-        else:
-            try:
-                self.handlers.get(type(event.data), _ignore)(lead, event, now)
-            except Recall:
+            return True
+        try:
+            self.handlers.get(type(event.data), _ignore)(lead, event, now)
+        except Exception as error:  # a wrong rule or a bug must stop this lead only
+            if isinstance(error, Recall) and not lead.whole:
                 raise
-            except Exception as error:  # a wrong rule or a bug must stop this lead only
-                item.reason, item.detail = "failed", _why(error)
-                raise _HandlerFailed(item) from error
+            item.verdict, item.detail, item.news = "failed", _why(error), True
+            logger.error("event_held", lead=str(lead.lead_id), error=item.detail, exc_info=error)
+            raise Recall from error
         return True
 
     def _verdict(self, lead: Lead[S], event: Envelope[Event]) -> str:
@@ -196,7 +186,7 @@ class Consumer(Generic[S]):
             return "repeat"
         if event.topic is Topic.CARD:
             return "apply" if event.seq > standing.card_version else "repeat"
-        if standing.blocked:
+        if lead.blocked:
             return "behind"
         if event.topic in (Topic.PRIVACY, Topic.MARKET):
             return "apply"
@@ -208,47 +198,35 @@ class Consumer(Generic[S]):
             return "card"
         return verdict
 
-    async def _held(self, work: Work[S]) -> dict[UUID, list[_Waiting]]:
-        ids = [lead_id for lead_id, lead in work.leads.items() if lead.standing.held]
-        if not ids:
-            return {}
-        rows = await work.connection.fetch(
-            f"SELECT * FROM {self.leads.service}.held WHERE lead_id = ANY($1) ORDER BY number", ids
-        )
-        held: dict[UUID, list[_Waiting]] = defaultdict(list)
-        for row in rows:
-            event = event_in(row, ("held", 0, row["number"]))
-            again = row["retry_at"] is not None and row["retry_at"] <= work.now
-            held[row["lead_id"]].append(
-                _Waiting(decode(event), event, row["reason"], row["detail"], kept=True, again=again)
-            )
-        return held
-
-    async def _keep(self, work: Work[S], lead_id: UUID, before: list[_Waiting], rest: list[_Waiting]) -> None:
-        """Make the held table of this lead say exactly what still waits."""
-        lead = work.leads[lead_id]
-        lead.standing.held = bool(rest)
-        if before:
-            keep = [item.event.id for item in rest]
+    async def _keep(self, work: Work[S], queues: _Queues) -> None:
+        """Make the held table say exactly what still waits."""
+        done: list[UUID] = []
+        for lead_id, queue in queues.items():
+            standing = work.leads[lead_id].standing
+            if standing.held:
+                done += [event_id for event_id, item in queue.items() if not item.waits]
+            standing.held = any(item.waits for item in queue.values())
+        if done:
             await work.connection.execute(
-                f"DELETE FROM {self.leads.service}.held WHERE lead_id = $1 AND event_id <> ALL($2)", lead_id, keep
-            )
-        new = [item for item in rest if item.again or not item.kept]
-        if not new:
+                f"DELETE FROM {self.leads.service}.held WHERE lead_id = ANY($1) AND event_id = ANY($2)",
+                list(queues), done,
+            )  # fmt: skip
+        news = [item for queue in queues.values() for item in queue.values() if item.waits and item.news]
+        if not news:
             return
         await work.connection.executemany(
             f"""INSERT INTO {self.leads.service}.held AS h
                     (lead_id, topic, seq, event_id, type, attributes, body, reason, detail, attempts, held_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-                ON CONFLICT (lead_id, topic, seq) DO UPDATE SET reason = excluded.reason, detail = excluded.detail,
+                ON CONFLICT (lead_id, event_id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail,
                     attempts = h.attempts + excluded.attempts, retry_at = NULL""",
             [
                 (
-                    lead_id, item.event.topic, item.event.seq, item.event.id, item.stored.type,
-                    item.stored.attributes, item.stored.body, item.reason, item.detail,
-                    int(item.reason == "failed"), work.now,
+                    item.event.lead_id, item.event.topic, item.event.seq, item.event.id, item.stored.type,
+                    item.stored.attributes, item.stored.body, item.verdict, item.detail,
+                    int(item.verdict == "failed"), work.now,
                 )
-                for item in new
+                for item in news
             ],
         )  # fmt: skip
 
@@ -263,38 +241,36 @@ class Consumer(Generic[S]):
         metrics.UNDECODABLE.labels(self.leads.service, place[0]).inc()
 
     async def retry_due(self) -> None:
-        """Take up the leads whose held events somebody asked to try again; looks once a second at most."""
+        """Bring the held events again that somebody asked to be tried again; looks once a second at most."""
         if time.monotonic() - self._retried_at < 1:
             return
         self._retried_at = time.monotonic()
         async with self.leads.database.connection() as connection:
             rows = await connection.fetch(
-                f"SELECT DISTINCT lead_id FROM {self.leads.service}.held WHERE retry_at <= $1 LIMIT 100",
+                f"SELECT * FROM {self.leads.service}.held WHERE retry_at <= $1 ORDER BY number LIMIT 100",
                 self.leads.clock.now(),
             )
-        for row in rows:
-            async with self.leads.work([row["lead_id"]]) as work:
-                await self._take_up(work, {}, Counter())
+        if rows:
+            await self.take([_held_in(row) for row in rows])
 
-    def _observe(self, incoming: Mapping[UUID, Sequence[_Waiting]], tally: Counter[str], now: datetime) -> None:
+    def _observe(self, queues: _Queues, now: datetime) -> None:
         service = self.leads.service
+        items = [item for queue in queues.values() for item in queue.values()]
+        tally = Counter(item.verdict for item in items)
         metrics.CONSUMER_APPLIED.labels(service).inc(tally["apply"])
         metrics.CONSUMER_REDELIVERED.labels(service).inc(tally["repeat"])
-        for items in incoming.values():
-            for item in items:
-                if not item.event.history:
-                    age = (now - item.event.attributes.recordedtime).total_seconds()
-                    metrics.HEARD_SECONDS.labels(service, item.event.topic).observe(max(age, 0.0))
+        for item in items:
+            if item.verdict == "apply" and not item.event.history:
+                age = (now - item.event.attributes.recordedtime).total_seconds()
+                metrics.HEARD_SECONDS.labels(service, item.event.topic).observe(max(age, 0.0))
+
+
+def _held_in(row: asyncpg.Record) -> Stored:
+    return event_in(row, ("held", 0, row["number"]))
 
 
 def _ignore(_lead: Lead[Any], _event: Envelope[Event], _now: datetime) -> None:
     """Events without a handler count as heard."""
-
-
-class _HandlerFailed(Exception):
-    def __init__(self, waiting: _Waiting) -> None:
-        super().__init__(waiting.detail)
-        self.waiting = waiting
 
 
 def _why(error: Exception) -> str:

@@ -149,7 +149,7 @@ def plumbing(service: str) -> list[str]:
             nurture_seq bigint NOT NULL DEFAULT 0, handover_seq bigint NOT NULL DEFAULT 0,
             said_seq bigint NOT NULL DEFAULT 0, site text NOT NULL DEFAULT '', product text NOT NULL DEFAULT '',
             test boolean NOT NULL DEFAULT false, erased boolean NOT NULL DEFAULT false,
-            held boolean NOT NULL DEFAULT false, blocked boolean NOT NULL DEFAULT false
+            held boolean NOT NULL DEFAULT false
         ) WITH (fillfactor = 80)""",
         f"""CREATE TABLE {service}.timer (
             lead_id uuid NOT NULL, name text NOT NULL, lane smallint NOT NULL, due_at timestamptz NOT NULL,
@@ -161,7 +161,7 @@ def plumbing(service: str) -> list[str]:
             type text NOT NULL, attributes text NOT NULL, body text NOT NULL,
             reason text NOT NULL, detail text NOT NULL DEFAULT '', attempts integer NOT NULL DEFAULT 0,
             held_at timestamptz NOT NULL, retry_at timestamptz, number bigint GENERATED ALWAYS AS IDENTITY,
-            PRIMARY KEY (lead_id, topic, seq)
+            PRIMARY KEY (lead_id, event_id)
         )""",
         f"CREATE INDEX held_retry ON {service}.held (retry_at) WHERE retry_at IS NOT NULL",
         f"""CREATE TABLE {service}.undecodable (

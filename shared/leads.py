@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from shared import lifecycle, log
@@ -34,8 +34,7 @@ S = TypeVar("S")
 class Standing:
     """What a service knows of a lead for certain.
 
-    `heard` is the last seq per counted topic, `said_seq` the last on the service's own. `held`: events wait for this
-    lead; `blocked`: one of them failed, so everything behind it waits.
+    `heard` is the last seq per counted topic, `said_seq` the last on the service's own. `held`: events wait for it.
     """
 
     lead_id: UUID
@@ -51,7 +50,6 @@ class Standing:
     test: bool = False
     erased: bool = False
     held: bool = False
-    blocked: bool = False
 
 
 # Each field of a standing is a column of its table, and so is each topic in `heard`.
@@ -99,7 +97,9 @@ class Told(TypedDict, total=False):
 class Lead(Generic[S]):
     """One lead in a piece of work: `state` is the service's own, all else is plumbing. Changes are kept in memory."""
 
-    def __init__(self, leads: Leads[S], standing: Standing, state: S, cause: Cause, now: datetime) -> None:
+    def __init__(
+        self, leads: Leads[S], standing: Standing, state: S, cause: Cause, now: datetime, *, whole: bool = False
+    ) -> None:
         self.standing = standing
         self.state = state
         self.cause = cause
@@ -109,9 +109,11 @@ class Lead(Generic[S]):
         self.erasing: str | None = None
         # Set by a handler that keeps something of an erased lead nonetheless, such as who has forgotten it.
         self.outliving = False
-        self._service = leads.service
-        self._own_topic = leads.own_topic
-        self._publishes = leads.publishes
+        # One of its events failed, so everything behind it waits.
+        self.blocked = False
+        # It was loaded with all that the repository can recall.
+        self.whole = whole
+        self._leads = leads
         self._now = now
 
     @property
@@ -122,7 +124,7 @@ class Lead(Generic[S]):
     def mine(self) -> bool:
         """Whether this service owns the lead's stage and may move it."""
         standing = self.standing
-        return lifecycle.owner(standing.stage, standing.stage_before) == self._service
+        return lifecycle.owner(standing.stage, standing.stage_before) == self._leads.service
 
     def begin(self, cause: Cause, now: datetime) -> None:
         """What follows is said because of `cause`, recorded `now`."""
@@ -131,8 +133,8 @@ class Lead(Generic[S]):
 
     def say(self, data: Event, *, time: datetime | None = None) -> Envelope[Event]:
         """Say a fact of this lead; it is appended to the log as the work ends."""
-        if type(data) not in self._publishes:
-            raise TypeError(f"{self._service} does not say {type(data).__name__}: declare it in `publishes`")
+        if type(data) not in self._leads.publishes:
+            raise TypeError(f"{self._leads.service} does not say {type(data).__name__}: declare it in `publishes`")
         standing = self.standing
         cause = self.cause
         envelope = Envelope(
@@ -140,7 +142,7 @@ class Lead(Generic[S]):
             lead_id=self.lead_id,
             seq=self._number(data),
             attributes=Attributes(
-                source=f"/leadline/{self._service}",
+                source=f"/leadline/{self._leads.service}",
                 time=time or cause.time,
                 recordedtime=self._now,
                 site=standing.site,
@@ -164,7 +166,7 @@ class Lead(Generic[S]):
             return self.standing.card_version
         if topic is Topic.STAGE:
             return self.standing.stage_seq
-        if topic is not self._own_topic:
+        if topic is not self._leads.own_topic:
             return 0
         self.standing.said_seq += 1
         return self.standing.said_seq
@@ -176,7 +178,7 @@ class Lead(Generic[S]):
         """
         standing = self.standing
         stage, before = standing.stage, standing.stage_before
-        for step in lifecycle.walk(stage, standing.cycle, to, reason, self._service, before=before):
+        for step in lifecycle.walk(stage, standing.cycle, to, reason, self._leads.service, before=before):
             standing.stage_before, standing.stage = standing.stage, step.to
             standing.cycle = step.cycle
             standing.stage_seq += 1
@@ -209,11 +211,15 @@ class Lead(Generic[S]):
 
 
 class Recall(Exception):
-    """Raised by a handler that needs more of its lead than `load` brings: the lead's work begins anew with `recall`."""
+    """Raised by a handler that needs more of its lead than `load` brings: it is begun anew, whole."""
 
 
 class Repository(Protocol[S]):
-    """How a service's own part of a lead is loaded and kept; each method is a fixed number of statements."""
+    """How a service's own part of a lead is loaded and kept; each method is a fixed number of statements.
+
+    One whose handlers raise `Recall` has a method `recall` too: as `load`, with what is needed so seldom that no batch
+    should carry it.
+    """
 
     async def load(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, S]:
         """The state of each lead, a fresh one for those not known yet. The leads are locked already."""
@@ -223,14 +229,6 @@ class Repository(Protocol[S]):
 
     async def erase(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
         """Remove all that is held of these leads; answers how many rows went, by lead and table."""
-        ...
-
-
-class Recalling(Repository[S], Protocol[S]):
-    """A repository whose handlers may raise `Recall`."""
-
-    async def recall(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, S]:
-        """As `load`, with what is needed so seldom that no batch should carry it."""
         ...
 
 
@@ -300,38 +298,31 @@ class Leads(Generic[S]):
                 f"INSERT INTO {self.service}.standing (lead_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING",
                 wanted,
             )
-        # A statement of its own after the insert: rows another transaction has just committed are seen and locked.
-        work: Work[S] = Work(connection, now, {})
+        new = {lead_id: Lead(self, Standing(lead_id), state, cause, now) for lead_id, state in (fresh or {}).items()}
+        work = Work(connection, now, new)
         if wanted:
-            rows = await connection.fetch(
-                f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE", wanted
-            )
-            await self._load(work, [_standing(row) for row in rows], cause)
-        for lead_id, state in (fresh or {}).items():
-            work.leads[lead_id] = Lead(self, Standing(lead_id), state, cause, now)
+            await self._load(work, wanted, cause)
         return work
 
-    async def reload(self, work: Work[S], lead_id: UUID, cause: Cause, *, recall: bool = False) -> Lead[S]:
-        """The lead as it was when the work began: nothing of it is saved before the work ends."""
-        row = await work.connection.fetchrow(
-            f"SELECT * FROM {self.service}.standing WHERE lead_id = $1",
-            lead_id,
-        )
-        assert row is not None
-        await self._load(work, [_standing(row)], cause, recall=recall)
-        return work.leads[lead_id]
+    async def reload(self, work: Work[S], lead_id: UUID) -> None:
+        """Begin this lead anew, and have it whole: nothing of it is saved before the work ends."""
+        await self._load(work, [lead_id], work.leads[lead_id].cause, whole=True)
 
-    async def _load(self, work: Work[S], standings: Sequence[Standing], cause: Cause, *, recall: bool = False) -> None:
-        known = [standing.lead_id for standing in standings]
+    async def _load(self, work: Work[S], lead_ids: Sequence[UUID], cause: Cause, *, whole: bool = False) -> None:
+        # A statement of its own after an insert: rows another transaction has just committed are seen and locked.
+        standings = await work.connection.fetch(
+            f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE", lead_ids
+        )
+        known = [row["lead_id"] for row in standings]
         if not known:
             return
-        load = cast("Recalling[S]", self.repository).recall if recall else self.repository.load
+        load = getattr(self.repository, "recall", self.repository.load) if whole else self.repository.load
         states = await load(work.connection, known)
-        for standing in standings:
-            work.leads[standing.lead_id] = Lead(self, standing, states[standing.lead_id], cause, work.now)
+        for row in standings:
+            lead = Lead(self, _standing(row), states[row["lead_id"]], cause, work.now, whole=whole)
+            work.leads[lead.lead_id] = lead
         timers = await work.connection.fetch(
-            f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)",
-            known,
+            f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)", known
         )
         for row in timers:
             lead = work.leads[row["lead_id"]]
@@ -356,7 +347,7 @@ class Leads(Generic[S]):
         await connection.execute(f"DELETE FROM {self.service}.held WHERE lead_id = ANY($1)", ids)
         for lead in leads:
             lead.timers.clear()
-            lead.standing.erased, lead.standing.held, lead.standing.blocked = True, False, False
+            lead.standing.erased, lead.standing.held = True, False
             gone = dict(removed.get(lead.lead_id, {}))
             lead.say(ErasureDone(erasure_id=lead.erasing or "", service=self.service, removed=gone))
 

@@ -12,7 +12,7 @@ import structlog
 from shared import metrics
 from shared.events.envelope import Actor
 from shared.events.topics import lane_of
-from shared.leads import Cause, Lead, Leads, Work
+from shared.leads import Cause, Lead, Leads, Recall, Work
 from shared.trace import step
 
 S = TypeVar("S")
@@ -61,27 +61,23 @@ class Timers(Generic[S]):
 
     async def _fire_lead(self, work: Work[S], lead_id: UUID, marks: Mapping[int, datetime]) -> None:
         """The lock is held now: only what is still due counts, whoever looked at the table before."""
-        failed: set[str] = set()
+        postponed: dict[str, datetime] = {}
         while True:
             lead = work.leads[lead_id]
-            mark = marks[lane_of(lead_id)]
-            due = sorted((at, name) for name, at in lead.timers.items() if at <= mark)
-            failing = ""
-            for at, name in due:
-                if name in failed:
-                    lead.timers[name] = work.now + FAILED_AGAIN
-                    continue
-                del lead.timers[name]
+            lead.timers |= postponed
+            for at, name in sorted((at, name) for name, at in lead.timers.items() if at <= marks[lane_of(lead_id)]):
+                if lead.timers.pop(name, None) is None:
+                    continue  # the one before has called it off
                 lead.cause.actor = Actor("timer", name)
                 try:
                     self.handlers[name](lead, at, work.now)
                 except Exception as error:
-                    logger.exception("timer_failed", timer=name, lead=str(lead_id), error=type(error).__name__)
-                    failing = name
+                    if lead.whole or not isinstance(error, Recall):
+                        logger.exception("timer_failed", timer=name, lead=str(lead_id), error=type(error).__name__)
+                        postponed[name] = work.now + FAILED_AGAIN
+                    # Handlers only change memory: begin the lead anew and leave that one timer for later.
+                    await self.leads.reload(work, lead_id)
                     break
                 metrics.TIMERS_FIRED.labels(self.leads.service, name).inc()
-            if not failing:
+            else:
                 return
-            # Handlers only change memory: begin the lead anew and leave that one timer for later.
-            failed.add(failing)
-            await self.leads.reload(work, lead_id, lead.cause)

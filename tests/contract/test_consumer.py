@@ -6,13 +6,17 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from shared import log
 from shared.clock import EPOCH, uuid7
-from shared.events.codec import Stored
+from shared.consumer import Consumer
+from shared.events.codec import Stored, encode_attributes, encode_body
+from shared.events.envelope import Attributes, Envelope, Event
+from shared.events.privacy import ErasureDone
 from tests.support.set_clock import SetClock
 from tests.support.toys import HEARER, SPEAKER, Toy, erase, speak, toy
 
@@ -151,6 +155,31 @@ async def test_a_tombstone_reaches_a_lead_that_is_held(speaker: Toy, hearer: Toy
         assert (await connection.fetchval("SELECT count(*) FROM bus.scoring_log WHERE topic = 'leads.privacy'")) == 1
 
 
+async def test_failed_events_without_a_number_are_all_kept_and_brought_again_at_a_word(
+    speaker: Toy, hearer: Toy
+) -> None:
+    lead = uuid7()
+    done = [ErasureDone(erasure_id="1", service=name) for name in ("nurture", "handover")]
+    events = [_stored(lead, event) for event in done]
+    heard: list[str] = []
+    mended = False
+
+    def note(_lead: object, event: Envelope[ErasureDone], _now: datetime) -> None:
+        if not mended:
+            raise ValueError(event.data.service)
+        heard.append(event.data.service)
+
+    consumer = Consumer(hearer.leads, {ErasureDone: note})
+    await consumer.take(events)
+    async with hearer.database.connection() as connection:
+        assert sorted(await reasons(connection)) == ["behind", "failed"]
+        mended = True
+        await connection.execute("UPDATE scoring.held SET retry_at = $1", NOON)
+        await consumer.retry_due()
+        assert await reasons(connection) == []
+    assert heard == ["nurture", "handover"]
+
+
 async def test_a_timer_waits_until_all_recorded_before_it_is_heard(speaker: Toy, hearer: Toy) -> None:
     clock = hearer.clock
     assert isinstance(clock, SetClock)
@@ -167,6 +196,13 @@ async def test_a_timer_waits_until_all_recorded_before_it_is_heard(speaker: Toy,
     async with hearer.database.connection() as connection:
         rung = await connection.fetch("SELECT word FROM scoring.effect WHERE topic = 'timer'")
     assert [row["word"] for row in rung] == ["rang 2026-03-02T13:00:00+00:00"]
+
+
+def _stored(lead_id: UUID, data: Event) -> Stored:
+    attributes = Attributes(source="/leadline/test", time=NOON, recordedtime=NOON)
+    return Stored(
+        ("test", 0, 1), uuid7(), data.topic, lead_id, 0, data.type, encode_attributes(attributes), encode_body(data)
+    )
 
 
 def _fields(event: Stored) -> dict[str, object]:
