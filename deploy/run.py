@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.postgres import Database, database_for
+from services.capture.settings import CaptureSettings, may_have_demo
 from shared.events.topics import SERVICES
 from shared.keys import read_keys
 from shared.settings import Settings
@@ -134,7 +135,8 @@ def prepare_environment(data_dir: Path) -> None:
     """What a newcomer need not set: a key of the operator, the demo site, the page with the mails."""
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LEADLINE_DATA_DIR", str(data_dir))
-    os.environ.setdefault("CAPTURE_DEMO_SITE", "on")
+    if may_have_demo(os.environ.get("CAPTURE_PUBLIC_URL") or os.environ.get("LEADLINE_PUBLIC_URL") or ""):
+        os.environ.setdefault("CAPTURE_DEMO_SITE", "on")
     os.environ.setdefault("NURTURE_MAIL_PAGE", "on")
     os.environ.setdefault("INSIGHTS_CONSOLE", "open")
     if not os.environ.get("LEADLINE_API_KEY") and not os.environ.get("LEADLINE_API_KEY_FILE"):
@@ -256,8 +258,9 @@ def _welcome(settings: Settings, seconds: float) -> str:
         f"Leadline is ready after {seconds:.1f} s, on {bus}.",
         "",
         f"  Console           {settings.public_url_of('insights')}/",
-        f"  Landing page      {settings.public_url_of('capture')}/demo",
     ]
+    if CaptureSettings.load().demo_site:
+        lines.append(f"  Landing page      {settings.public_url_of('capture')}/demo")
     if not settings.smtp_url:
         lines.append(f"  Mails             {settings.public_url_of('nurture')}/mails")
     lines += [f"  API of {name:<10} {settings.public_url_of(name)}/docs" for name in SERVICES]

@@ -44,7 +44,7 @@ WATERMARK_SECONDS = Gauge("leadline_watermark_behind_seconds", "Watermark behind
 
 # Requests that shared one commit at the edge.
 GROUP_COMMIT = Histogram("leadline_group_commit_requests", "Requests per commit", ("service",), buckets=ROWS)
-# Submissions by what became of them: new, known, repeated, quarantined, refused.
+# Submissions by what became of them: new, known, quarantined, refused, or test whatever became of it.
 SUBMISSIONS = Counter("leadline_submissions", "Submissions taken in", ("channel", "outcome"))
 
 # Mails by what the server said: sent, deferred, bounced, unknown, suppressed.

@@ -28,7 +28,7 @@ from services.capture.schemas import (
     StageMove,
 )
 from services.capture.sites import Site
-from shared.errors import NotFound
+from shared.errors import Malformed, NotFound
 from shared.events.envelope import Actor
 from shared.keys import Scope
 from shared.leads import Cause
@@ -134,6 +134,8 @@ async def list_sites(request: Request) -> SiteList:
 async def keep_site(request: Request, body: SiteBody) -> SiteOut:
     """Make a site key, or say anew what one stands for. Several keys may be of one site."""
     runtime = _runtime(request)
+    if body.key in sites.DEMO_KEYS and not room_of(request).settings.demo_site:
+        raise Malformed(problems=[("/key", "is the demo's, which everybody knows; leave it out and one is made")])
     key = body.key or ("pk_test_" if body.test else "pk_") + secrets.token_urlsafe(32)
     site = Site(
         key=key,

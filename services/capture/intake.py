@@ -221,7 +221,8 @@ class Intake:
             loop.call_later(_HELD_PAUSE, self._back, waiting)
         elif isinstance(verdict, Answer):
             came_by = waiting.ask.submission.touch.channel
-            metrics.SUBMISSIONS.labels(came_by if came_by in OURS else "other", verdict.outcome).inc()
+            outcome = "test" if waiting.ask.submission.test else verdict.outcome
+            metrics.SUBMISSIONS.labels(came_by if came_by in OURS else "other", outcome).inc()
             if not waiting.answer.done():
                 waiting.answer.set_result(verdict)
         else:

@@ -27,7 +27,7 @@ class Room:
         assert isinstance(runtime.settings, CaptureSettings)
         self.runtime = runtime
         self.settings: CaptureSettings = runtime.settings
-        self.sites = Sites(runtime.database)
+        self.sites = Sites(runtime.database, demo=self.settings.demo_site)
         self.secret = self.settings.secret
         own = [name.strip() for name in self.settings.activity_types.split(",")]
         self.activity_types = ACTIVITY_TYPES | {name for name in own if name}

@@ -22,6 +22,8 @@ FRESH_SECONDS = 5.0
 _UNKNOWN_SECONDS = 1.0
 _PATIENCE_SECONDS = 1.0
 
+DEMO_KEYS = {"pk_demo": False, "pk_test_demo": True}
+"""The keys of the demo, and whether their leads are tests."""
 DEMO_ORIGINS = tuple(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1"))
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:(\d{1,5}|\*))?|https?://\[[0-9a-f:]+\](:(\d{1,5}|\*))?")
@@ -60,10 +62,14 @@ class Origins(Collection[str]):
 
 
 class Sites:
-    """All sites by key, kept in memory: they are few, and every request asks for one."""
+    """All sites by key, kept in memory: they are few, and every request asks for one.
 
-    def __init__(self, database: Database) -> None:
+    The keys of the demo, which stay in a database that was tried out with, count only where the `demo` is wanted.
+    """
+
+    def __init__(self, database: Database, *, demo: bool) -> None:
         self._database = database
+        self._demo = demo
         self._by_key: dict[str, Site] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -104,7 +110,7 @@ class Sites:
     async def _read(self) -> None:
         async with asyncio.timeout(_PATIENCE_SECONDS), self._database.connection() as connection:
             sites = await load(connection)
-        self._by_key = {site.key: site for site in sites}
+        self._by_key = {site.key: site for site in sites if self._demo or site.key not in DEMO_KEYS}
         self._read_at = time.monotonic()
 
 
@@ -137,7 +143,7 @@ async def remove(connection: Connection, key: str) -> bool:
 
 async def seed_demo(connection: Connection, now: datetime) -> None:
     """The site `demo`, unless somebody has made or changed it already."""
-    for key, test in (("pk_demo", False), ("pk_test_demo", True)):
+    for key, test in DEMO_KEYS.items():
         known = await connection.fetchval("SELECT true FROM capture.site WHERE key = $1", key)
         if not known:
             await keep(connection, Site(key=key, name="demo", origins=DEMO_ORIGINS, test=test), now)

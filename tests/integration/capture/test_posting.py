@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.events.topics import Topic
+from shared.metrics import SUBMISSIONS
 from tests.support.capturing import OPERATOR, SITE, Capturing
 from tests.support.set_clock import SetClock
 
@@ -180,6 +181,23 @@ async def test_a_test_key_makes_test_leads_that_are_nobody_real(capture: Capturi
     assert {event.attributes.test for event in said if event.lead_id == real} == {False}
     assert {event.attributes.test for event in said if event.lead_id != real} == {True}
     assert len({event.lead_id for event in said}) == 2
+
+
+async def test_the_figures_of_submissions_count_tests_apart(capture: Capturing) -> None:
+    def counted() -> dict[str, float]:
+        samples = [one for figure in SUBMISSIONS.collect() for one in figure.samples if one.name.endswith("_total")]
+        return {
+            outcome: sum(one.value for one in samples if one.labels["outcome"] == outcome)
+            for outcome in ("new", "known", "quarantined", "test")
+        }
+
+    before = counted()
+    await capture.post({"X-Site-Key": "pk_test_demo"}, email="m@norrvik.example")
+    await capture.post({"X-Site-Key": "pk_test_demo"}, email="m@norrvik.example")
+    await capture.post(SITE, email="m@norrvik.example")
+    assert {outcome: count - before[outcome] for outcome, count in counted().items()} == {
+        "new": 1, "known": 0, "quarantined": 0, "test": 2,
+    }  # fmt: skip
 
 
 async def test_no_personal_data_is_in_the_log(capture: Capturing) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.capturing import OPERATOR, SITE, Capturing
+from tests.support.capturing import OPERATOR, SITE, Capturing, capturing
 
 SHOP = "https://shop.example"
 
@@ -124,3 +124,17 @@ async def test_the_demo_key_is_for_any_port_of_this_machine(standing: Capturing,
 @pytest.mark.parametrize("origin", ["http://localhost.evil.example:80", "http://localhost:80a", "https://demo.example"])
 async def test_the_demo_key_is_for_no_other_machine(standing: Capturing, origin: str) -> None:
     assert (await standing.post({**SITE, "Origin": origin}, email="a@norrvik.example")).status_code == 403
+
+
+async def test_the_keys_of_the_demo_open_nothing_where_it_is_not_wanted_though_the_database_still_knows_them(
+    capture: Capturing,
+) -> None:
+    assert (await capture.post(SITE, email="m@norrvik.example")).status_code == 202
+    async with capturing(capture.runtime.settings.database_url, demo_site=False) as moved:
+        for key in ("pk_demo", "pk_test_demo"):
+            assert (await moved.post({"X-Site-Key": key}, email="m@norrvik.example")).status_code == 403
+            refused = await put_site(moved, key=key, name="shop")
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["pointer"] == "/key"
+        assert (await put_site(moved, key="pk_own_1", name="shop")).status_code == 200
+        assert (await moved.post({"X-Site-Key": "pk_own_1"}, email="m@norrvik.example")).status_code == 202

@@ -67,7 +67,11 @@ def test_what_is_not_given_has_its_default() -> None:
         ("CAPTURE_PORT", "eighty"),
         ("CAPTURE_PORT", "65536"),
         ("LEADLINE_API_KEY", "changeme"),
+        ("LEADLINE_API_KEY", "Leadline"),
+        ("LEADLINE_API_KEY", "CHANGE_ME"),
+        ("LEADLINE_API_KEY", "pk_demo"),
         ("LEADLINE_SECRET", "secret"),
+        ("LEADLINE_SECRET", "pk_test_demo"),
     ],
 )
 def test_a_wrong_value_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -132,6 +136,23 @@ def test_a_secret_may_come_from_a_file(environment: pytest.MonkeyPatch, tmp_path
     environment.delenv("LEADLINE_API_KEY")
     environment.setenv("LEADLINE_API_KEY_FILE", str(mounted))
     assert Settings.load().api_key == "from-the-file"
+
+
+@pytest.mark.parametrize("name", ["LEADLINE_API_KEY", "LEADLINE_SECRET"])
+def test_a_sample_in_a_file_is_a_sample_too(environment: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    mounted = tmp_path / "key"
+    mounted.write_text("changeme\n")
+    environment.delenv(name, raising=False)
+    environment.setenv(f"{name}_FILE", str(mounted))
+    assert f"{name}: is a sample value" in complaint()
+
+
+def test_the_keys_are_in_the_data_folder_unless_another_place_is_named(environment: pytest.MonkeyPatch) -> None:
+    assert Settings.load().keys_file == Path(".leadline/keys.json")
+    environment.setenv("LEADLINE_DATA_DIR", "/var/lib/leadline")
+    assert Settings.load().keys_file == Path("/var/lib/leadline/keys.json")
+    environment.setenv("LEADLINE_KEYS_FILE", "/run/leadline/keys.json")
+    assert Settings.load().keys_file == Path("/run/leadline/keys.json")
 
 
 def test_a_value_given_twice_or_in_a_lost_file_stops_the_start(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
