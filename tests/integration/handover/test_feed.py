@@ -10,15 +10,18 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
+from deploy.keys import make, revoke
 from services.handover import feed, streaming
 from services.handover.cloud_event import to_json
 from shared.events.codec import Stored, decode
+from shared.keys import LOOK_SECONDS, Scope
 from shared.server import server
 from shared.service import Runtime
 from tests.support.sales import KEY, Told, add_rep, feed_rows, handover, hear, offer_all, pass_time
@@ -129,9 +132,9 @@ class Served:
 
 
 @pytest.fixture
-async def served(handover_dsn: str, clock: SetClock) -> AsyncGenerator[Served]:
+async def served(handover_dsn: str, clock: SetClock, tmp_path: Path) -> AsyncGenerator[Served]:
     """The service's API on a port of its own, as a process of its own would serve it."""
-    web = server(handover(handover_dsn, clock).app(("api",)), "127.0.0.1", 0)
+    web = server(handover(handover_dsn, clock, data_dir=tmp_path).app(("api",)), "127.0.0.1", 0)
     ended = asyncio.create_task(web.serve())
     while not web.started:
         await asyncio.sleep(0.01)
@@ -327,6 +330,26 @@ async def test_what_an_expiry_says_is_in_the_feed_too(
         "stage.changed.v1",
         "handover.offered.v1",
     ]
+
+
+async def test_a_stream_ends_before_the_next_event_once_its_key_is_taken_back(
+    runtime: Runtime[Any], served: Served, clock: SetClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    given, key = make(file, "crm", [Scope.events], clock.now())
+    lead = Told(clock)
+    await asyncio.sleep(LOOK_SECONDS + 0.1)
+    async with stream(served, Authorization=f"Bearer {given}") as frames:
+        await hear(runtime, lead.born())
+        assert [frame.event for frame in await take(frames, 1)] == ["io.leadline.stage.changed.v1"]
+        revoke(file, key.id)
+        await asyncio.sleep(LOOK_SECONDS + 0.1)
+        await hear(runtime, lead.moved("registered", "contact_valid"))
+        async with asyncio.timeout(5):
+            assert [frame async for frame in frames] == []
+    async with httpx.AsyncClient() as again:
+        answer = await again.get(f"{served.url}/v1/events", headers={"Authorization": f"Bearer {given}"})
+    assert answer.status_code == 401
 
 
 async def test_a_stream_that_is_just_looking_when_the_server_stops_ends_too(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.keys import make
 from services.handover import worklist
+from shared.keys import Scope
 from shared.service import Runtime
-from tests.support.sales import Told, add_rep, hear, offer_all
+from tests.support.sales import Told, add_rep, client, handover, hear, offer_all
 from tests.support.set_clock import SetClock
 
 
@@ -29,6 +32,21 @@ async def test_a_lead_that_asked_for_a_demo_is_on_the_worklist_with_the_reason_i
     assert (item["score"], item["temperature"], item["stage"], item["owner"]) == (57.0, "hot", "sql", None)
     assert item["reason"] == "Asked for a demo 42 seconds ago; score 57, hot"
     assert (item["name"], item["company"]) == ("Mara Lindqvist", "Norrvik Logistics")
+
+
+async def test_names_and_companies_are_for_keys_that_may_see_people(
+    runtime: Runtime[Any], handover_dsn: str, clock: SetClock, tmp_path: Path
+) -> None:
+    await hear(runtime, Told(clock).asked_for_a_demo(score=57.0, temperature="hot"))
+    figures, _ = make(tmp_path / "keys.json", "dashboard", [Scope.read], clock.now())
+    dialler, _ = make(tmp_path / "keys.json", "dialler", [Scope.read, Scope.card], clock.now())
+    other = handover(handover_dsn, clock, data_dir=tmp_path)
+    async with client(other) as api:
+        for key, shown in ((figures, ("", "")), (dialler, ("Mara Lindqvist", "Norrvik Logistics"))):
+            (item,) = (await api.get("/v1/worklist", headers={"Authorization": f"Bearer {key}"})).json()["items"]
+            assert (item["name"], item["company"]) == shown
+            assert item["reason"] == "Asked for a demo just now; score 57, hot"
+    await other.database.close()
 
 
 async def test_the_time_of_the_request_counts_not_that_of_the_stage(

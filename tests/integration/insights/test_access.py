@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from deploy.keys import make
+from shared.keys import Scope
 from shared.service import Runtime
 from tests.support.lives import KEY, client, insights
 from tests.support.set_clock import SetClock
@@ -21,8 +24,10 @@ HERE = {"Host": "127.0.0.1:8005"}
 
 
 @asynccontextmanager
-async def console(dsn: str, clock: SetClock, peer: str, mode: str, **headers: str) -> AsyncGenerator[httpx.AsyncClient]:
-    runtime: Runtime[Any] = insights(dsn, clock, console=mode)
+async def console(
+    dsn: str, clock: SetClock, peer: str, mode: str, data_dir: Path = Path(".leadline"), **headers: str
+) -> AsyncGenerator[httpx.AsyncClient]:
+    runtime: Runtime[Any] = insights(dsn, clock, console=mode, data_dir=data_dir)
     transport = httpx.ASGITransport(app=runtime.app(("api",)), client=(peer, 4711))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8005", headers=headers) as api:
@@ -76,6 +81,25 @@ async def test_a_browser_brings_the_key_as_a_password(insights_dsn: str, clock: 
     for nonsense in ("Basic !!!", "Basic " + base64.b64encode(b"\xff\xfe").decode(), "Basic"):
         async with console(insights_dsn, clock, "192.0.2.7", "key", Authorization=nonsense) as api:
             assert (await api.get("/")).status_code == 401
+
+
+@pytest.mark.parametrize("mode", ["key", "open"])
+async def test_a_key_with_a_scope_opens_what_that_is_for_also_at_this_machine(
+    insights_dsn: str, clock: SetClock, tmp_path: Path, mode: str
+) -> None:
+    given = {scope: make(tmp_path / "keys.json", scope, [scope], clock.now())[0] for scope in Scope}
+    figures, people = ("/v1/funnel", READS[2]), ("/v1/leads", *PAGES)
+    for scope, opened, closed in (
+        (Scope.read, figures, people),
+        (Scope.card, people, figures),
+        (Scope.work, (), (*figures, *people)),
+    ):
+        password = base64.b64encode(f"anyone:{given[scope]}".encode()).decode()
+        for sent in (f"Bearer {given[scope]}", f"Basic {password}"):
+            headers = {**HERE, "Authorization": sent}
+            async with console(insights_dsn, clock, "127.0.0.1", mode, data_dir=tmp_path, **headers) as api:
+                assert {(await api.get(path)).status_code for path in opened} <= {200, 404}
+                assert {(await api.get(path)).status_code for path in closed} == {403}
 
 
 async def test_the_operators_key_opens_all(insights_dsn: str, clock: SetClock) -> None:

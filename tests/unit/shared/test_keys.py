@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from structlog.testing import capture_logs
 from shared import keys as keys_module
 from shared.keys import BadKeys, Keys, Scope, hash_key, read_keys
 
+PROJECT = Path(__file__).parents[3]
 OPERATOR = "the-operators-key"
 
 
@@ -135,3 +138,20 @@ def test_a_file_that_may_not_be_read_stops_the_start(file: Path) -> None:
     file.chmod(0)
     with pytest.raises(BadKeys, match="Permission denied"):
         Keys(OPERATOR, file)
+
+
+def test_a_service_does_not_start_with_a_broken_file_and_says_which(file: Path) -> None:
+    file.write_text("[")
+    given = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "LEADLINE_API_KEY": OPERATOR}
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.scoring", "api"],
+        cwd=PROJECT,
+        env=os.environ | given | {"LEADLINE_KEYS_FILE": str(file)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"The keys in {file} cannot be read: ")
+    assert "Traceback" not in ended.stderr
