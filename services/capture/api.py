@@ -34,7 +34,7 @@ from shared.keys import Scope
 from shared.leads import Cause
 from shared.lifecycle import Stage
 from shared.paging import Pages
-from shared.security import Bearer
+from shared.security import Bearer, allow, key_of
 from shared.service import Runtime, runtime_of
 from shared.trace import traceparent
 
@@ -81,7 +81,7 @@ async def move(request: Request, lead_id: UUID, body: StageMove) -> None:
     """Move the lead on, as a person; 409 with `owner` where another service owns it."""
     leads = _runtime(request).leads
     now = leads.clock.now()
-    cause = Cause(time=now, actor=Actor("person"), trace=traceparent())
+    cause = Cause(time=now, actor=Actor("person", allow(key_of(request), Scope.work).id), trace=traceparent())
     async with leads.work([lead_id], cause=cause) as work:
         lead = work.lead(lead_id)
         lead.move(body.to, body.reason)

@@ -28,8 +28,8 @@ _LEAD_ANSWER: Mapping[str, Any] = {
     "required": ["submission_id"],
     "properties": {
         "submission_id": {"type": "string", "format": "uuid"},
-        "lead_id": {"type": ["string", "null"], "format": "uuid", "description": "With the operator's key only"},
-        "created": {"type": "boolean", "description": "With the operator's key only"},
+        "lead_id": {"type": ["string", "null"], "format": "uuid", "description": "With a key for posting only"},
+        "created": {"type": "boolean", "description": "With a key for posting only"},
     },
 }
 _ACTIVITIES_ANSWER: Mapping[str, Any] = {
@@ -76,7 +76,7 @@ def descriptions() -> Sequence[APIRoute]:
         _route(
             "/v1/activities",
             "Record what leads and visitors did",
-            "Up to 1,000 a call. With a site key each names a `visitor_id`, with the operator's that or a `lead_id`.",
+            "Up to 1,000 a call. Each names a `visitor_id`, or with a key for posting a `lead_id`.",
             {"application/json": {"schema": activities}},
             _ACTIVITIES_ANSWER,
             {},

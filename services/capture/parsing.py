@@ -28,7 +28,7 @@ SITE_MAY_GO_BACK = timedelta(days=7)
 OPERATOR_TYPES = frozenset({"flagged"})
 """What only somebody with a secret key may say of a lead: it takes it out of the funnel."""
 
-_NEEDS_OPERATOR = "needs the operator's key"
+_NEEDS_OPERATOR = "needs the operator's key or one for posting"
 
 LONGEST_NAME = 200
 LONGEST_ANSWER = 2_000
@@ -176,7 +176,7 @@ def body_hash(body: LeadBody, secret: bytes) -> bytes:
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a post beside its body. `trusted`: it came with the operator's key."""
+    """What is known of a post beside its body. `trusted`: it came with a key for posting, as the operator's is."""
 
     submission_id: UUID
     now: datetime
@@ -310,7 +310,7 @@ def _moment(given: datetime | None, pointer: str, context: Context, wrong: list[
         return context.now
     given = given.astimezone(UTC)
     if given < context.now - SITE_MAY_GO_BACK and not context.trusted:
-        wrong.append((pointer, "is more than 7 days ago, which needs the operator's key"))
+        wrong.append((pointer, "is more than 7 days ago, which needs the operator's key or one for posting"))
     return given
 
 
