@@ -63,7 +63,7 @@ endif
 
 ifeq ($(filter faults,$(ABSENT)),)
 faults: $(VENV)/.dev ## Kill, pause and cut servers under load, and check what may never be lost
-	@$(PY) -m pytest tests/faults $(T)
+	@FAULT_LEADS=$${FAULT_LEADS:-25000} FAULTS=$${FAULTS:-50} $(PY) -m pytest -s tests/faults $(T)
 endif
 
 .env:

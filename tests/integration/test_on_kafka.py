@@ -11,13 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
-import psutil
 import pytest
 
 from services.handover.mailer import CLAIMED_AT_ONCE
@@ -116,23 +115,13 @@ def _ready(port: int) -> bool:
     return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
 
 
-def _process_of(inst: Installation, service: str) -> int:
-    """The service's process in the tree, which is the one that listens on its port; 0 while there is none."""
-    assert inst.process is not None
-    for child in psutil.Process(inst.process.pid).children():
-        with suppress(psutil.Error):
-            if any(one.laddr and one.laddr.port == inst.ports[service] for one in child.net_connections("tcp4")):
-                return child.pid
-    return 0
-
-
 @contextmanager
 def _down(inst: Installation, service: str, with_signal: signal.Signals) -> Iterator[None]:
     """The service of the tree is ended, and waited for afterwards: the tree starts it again by itself."""
-    before = _process_of(inst, service)
+    before = inst.process_of(service)
     os.kill(before, with_signal)
     yield
-    inst.until(lambda: _process_of(inst, service) not in (0, before) and _ready(inst.ports[service]), 40)
+    inst.until(lambda: inst.process_of(service) not in (0, before) and _ready(inst.ports[service]), 40)
 
 
 def _cycle(inst: Installation, service: str) -> None:

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 
 from shared.events.topics import SERVICES
 
@@ -84,6 +85,15 @@ class Installation:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
+
+    def process_of(self, service: str) -> int:
+        """The service's process in the tree, which is the one that listens on its port; 0 while there is none."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                if any(one.laddr and one.laddr.port == self.ports[service] for one in child.net_connections("tcp4")):
+                    return child.pid
+        return 0
 
     def until(self, ask: Callable[[], T], seconds: float = 10) -> T:
         """Ask until the answer is something, or fail with the end of the log."""
