@@ -1,4 +1,7 @@
-"""How much of a request body is taken, and for how long: decided while it arrives, before anything parses it."""
+"""Who and what is let in: so many requests at a time, and of each a body of so many bytes that comes within so long.
+
+It is decided while a request arrives, before anything parses it.
+"""
 
 from __future__ import annotations
 
@@ -9,97 +12,133 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.problems import problem
+from shared.errors import Unavailable
+from shared.problems import answer_to, problem
 
 BODY_BYTES = 64 * 1024
 MOST_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 20.0  # for a whole body: a phone on a bad line sends 64 kB in five
 LINGER_SECONDS = 2.0
 
+_GONE: Message = {"type": "http.disconnect"}
 
-class BodyCap:
-    """Refuses a body by its declared length or, as it arrives, once it has grown too large or taken too long."""
 
-    def __init__(self, app: ASGIApp, per_path: Mapping[str, int], default: int = BODY_BYTES) -> None:
-        if any(cap > MOST_BODY_BYTES for cap in per_path.values()):
+class Gate:
+    """Refuses a body by its declared length or, as it arrives, once it has grown too large or taken too long.
+
+    What comes on top of `most` requests in work is turned away: a queue that grows answers nobody in time. A request is
+    in work once all of it is here: whoever sends slowly takes nobody's place. Paths that begin as one of `always` are
+    not counted.
+    """
+
+    most = 1_000
+
+    def __init__(
+        self, app: ASGIApp, caps: Mapping[str, int], always: tuple[str, ...] = (), default: int = BODY_BYTES
+    ) -> None:
+        if any(cap > MOST_BODY_BYTES for cap in caps.values()):
             raise ValueError(f"no path takes a body of more than {MOST_BODY_BYTES} bytes")
         self._app = app
-        self._per_path = per_path
+        self._caps = caps
+        self._always = always
         self._default = default
+        self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict[bytes, bytes](scope.get("headers", ()))
-        declared = headers.get(b"content-length")
-        if declared is None and b"transfer-encoding" not in headers:
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        body = _Body(receive, self._per_path.get(scope["path"], self._default))
-        if declared is not None and int(declared) > body.cap:
-            return await _refuse(_too_large(body.cap), receive, send)
-        answered = False
-
-        async def send_unless_refused(message: Message) -> None:
-            nonlocal answered
-            if body.refusal is not None and not answered:
-                return  # the route's answer to a caller it believes gone
-            answered = True
-            if message["type"] == "http.response.start" and declared is None and not body.complete:
-                MutableHeaders(scope=message)["Connection"] = "close"  # else we would read on for as long as it sends
-            await send(message)
-
+        headers = dict[bytes, bytes](scope["headers"])
+        declared = headers.get(b"content-length")
+        cap = self._caps.get(scope["path"], self._default)
+        visit = _Visit(self, scope["path"], receive, send, cap, endless=declared is None)
+        if declared is not None and int(declared) > cap:
+            return await visit.refuse(_too_large(cap))
         try:
-            await self._app(scope, body.receive, send_unless_refused)
+            if declared is None and b"transfer-encoding" not in headers:
+                self.enter(visit)
+                return await self._app(scope, receive, send)
+            await self._app(scope, visit.receive, visit.send)
         except Exception:
-            if body.refusal is None or answered:
+            if visit.refusal is None or visit.answered:
                 raise
-        if body.refusal is not None and not answered:
-            await _refuse(body.refusal, receive, send)
+        finally:
+            self._inside -= visit.counted
+        if visit.refusal is not None and not visit.answered:
+            await visit.refuse(visit.refusal)
         return None
 
+    def enter(self, visit: _Visit) -> None:
+        if visit.path.startswith(self._always):
+            return
+        if self._inside >= self.most:
+            raise Unavailable("too many requests are in work; ask again in a moment")
+        self._inside += 1
+        visit.counted = True
 
-class _Body:
-    """A request body on its way in. Once refused, the route is told that its caller has gone."""
 
-    def __init__(self, receive: Receive, cap: int) -> None:
-        self.cap = cap
-        self.complete = False
+class _Visit:
+    """A request on its way in. Once refused, the route is told that its caller has gone."""
+
+    def __init__(self, gate: Gate, path: str, receive: Receive, send: Send, cap: int, *, endless: bool) -> None:
+        self.path = path
+        self.counted = False
+        self.answered = False
         self.refusal: Response | None = None
+        self._gate = gate
         self._receive = receive
+        self._send = send
+        self._cap = cap
+        self._endless = endless
+        self._complete = False
         self._bytes = 0
         self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def receive(self) -> Message:
-        if self.complete:
+        if self.refusal is not None:
+            return _GONE
+        if self._complete:
             return await self._receive()
+        message = _GONE
         try:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
+            self._bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._bytes > self._cap:
+                self.refusal = _too_large(self._cap)
+            elif self._complete:
+                self._gate.enter(self)
         except TimeoutError:
             self.refusal = problem(408, detail=f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")
-            return {"type": "http.disconnect"}
-        self._bytes += len(message.get("body", b""))
-        self.complete = not message.get("more_body", False)
-        if self._bytes > self.cap:
-            self.refusal = _too_large(self.cap)
-            return {"type": "http.disconnect"}
-        return message
+        except Unavailable as full:
+            self.refusal = answer_to(full)
+        return message if self.refusal is None else _GONE
+
+    async def send(self, message: Message) -> None:
+        if self.refusal is not None and not self.answered:
+            return  # the route's answer to a caller it believes gone
+        self.answered = True
+        if message["type"] == "http.response.start" and self._endless and not self._complete:
+            MutableHeaders(scope=message)["Connection"] = "close"  # else we would read on for as long as it sends
+        await self._send(message)
+
+    async def refuse(self, refusal: Response) -> None:
+        """Answers, reads on for a moment without keeping anything, and has the connection closed.
+
+        A socket that is closed on unread bytes is reset, and the reset can overtake the answer.
+        """
+        if not self._complete:
+            refusal.headers["Connection"] = "close"
+        await self._send({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
+        await self._send({"type": "http.response.body", "body": refusal.body, "more_body": True})
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._complete:
+                    self._complete = not (await self._receive()).get("more_body", False)
+        except TimeoutError:
+            pass
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _too_large(cap: int) -> Response:
     return problem(413, detail=f"At most {cap} bytes are taken here.")
-
-
-async def _refuse(refusal: Response, receive: Receive, send: Send) -> None:
-    """Answers, reads on for a moment without keeping anything, and has the connection closed.
-
-    A socket that is closed on unread bytes is reset, and the reset can overtake the answer.
-    """
-    refusal.headers["Connection"] = "close"
-    await send({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
-    await send({"type": "http.response.body", "body": refusal.body, "more_body": True})
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-    except TimeoutError:
-        pass
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -27,10 +27,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from shared import metrics
-from shared.bodies import BodyCap
+from shared.bodies import Gate
 from shared.clock import uuid7
 from shared.database import is_transient
-from shared.errors import Problem, Unavailable
+from shared.errors import Problem
 from shared.keys import Keys
 from shared.pages import CONTENT_SECURITY_POLICY
 from shared.problems import MEDIA_TYPE, answer, answer_to, problem
@@ -46,7 +46,6 @@ READY_SECONDS = 1.0
 API_PAGE = Path(__file__).parent / "pages" / "api"
 
 _ALWAYS = ("/livez", "/readyz", "/metrics")
-_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _METHODS = frozenset(HTTPMethod)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OUR_HEADERS = (
@@ -78,7 +77,7 @@ def build_app(
     `routes` are plain Starlette routes and mounts, for hot paths and pages; their errors are said in the same way.
     `body_bytes` raises the cap of 64 kB for exact paths, up to 1 MB: `{"/v1/activities": 1_000_000}`.
     `ready` names the parts that /readyz asks, each a coroutine function that raises when it is not.
-    `middleware` runs inside the error answers and outside the body cap: the place of `SiteCors`.
+    `middleware` runs inside the error answers and outside the gate: the place of `SiteCors`.
     `always` begins the paths that are answered however many are being answered, as health is.
     """
     app = FastAPI(
@@ -100,12 +99,13 @@ def build_app(
     app.router.routes.extend([*routes, *_own_routes(ready or {})])
     for router in routers:
         app.include_router(router)
-    inner: ASGIApp = BodyCap(Exact(app.build_middleware_stack(), routes), body_bytes or {})
+    found = Exact(app.build_middleware_stack(), routes)
+    inner: ASGIApp = Gate(found, body_bytes or {}, (*_ALWAYS, *always))
     # Inside `middleware` too, so that the answers to errors of the routes pass through it like any other.
     inner = Errors(inner) if middleware else inner
     for one in reversed(middleware):
         inner = one.cls(inner, *one.args, **one.kwargs)
-    app.middleware_stack = Edge(Errors(Admission(inner, (*_ALWAYS, *always))), service)
+    app.middleware_stack = Edge(Errors(inner), service)
     return app
 
 
@@ -184,47 +184,6 @@ class Errors:
             elif said.status_code == 500:
                 log.exception("request failed", route=route_template(scope), request_id=scope["state"]["request_id"])
             await said(scope, receive, send)
-
-
-class Admission:
-    """Turns away what comes on top of `most` requests in work: a queue that grows answers nobody in time.
-
-    A request is in work once all of it is here. Whoever sends slowly takes nobody's place.
-    """
-
-    most = 1_000
-
-    def __init__(self, app: ASGIApp, always: tuple[str, ...]) -> None:
-        self._app = app
-        self._always = always
-        self._inside = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(self._always):
-            return await self._app(scope, receive, send)
-        entered = False
-
-        async def receive_and_enter() -> Message:
-            nonlocal entered
-            message = await receive()
-            if not entered and not message.get("more_body", False):
-                self._enter()
-                entered = True
-            return message
-
-        try:
-            if any(name in _BODY_HEADERS for name, _ in scope["headers"]):
-                return await self._app(scope, receive_and_enter, send)
-            self._enter()
-            entered = True
-            return await self._app(scope, receive, send)
-        finally:
-            self._inside -= entered
-
-    def _enter(self) -> None:
-        if self._inside >= self.most:
-            raise Unavailable("too many requests are in work; ask again in a moment")
-        self._inside += 1
 
 
 class Exact:

@@ -428,6 +428,7 @@ class TestCrowds:
             await asyncio.sleep(0.02)
         assert problem(answer, 503)["detail"] == "too many requests are in work; ask again in a moment"
         assert answer.headers["retry-after"] == "1"
+        assert problem(await web.post("/v1/leads", json={"email": "a@good.example"}), 503) == problem(answer, 503)
         assert (await web.get("/livez")).status_code == 200
         assert (await web.get("/always/at-last")).status_code == 200
         for reader, writer in inside:

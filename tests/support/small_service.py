@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from services.capture.cors import SiteCors
+from shared.bodies import Gate
 from shared.database import Database, sqlalchemy_url
 from shared.errors import Malformed, Refused, Unavailable
 from shared.keys import Scope
@@ -29,7 +30,7 @@ from shared.logs import configure_logs
 from shared.security import Bearer
 from shared.server import Connection, server
 from shared.trace import traceparent
-from shared.web import Admission, build_app
+from shared.web import build_app
 
 KEY = "the-operators-key"
 READY = {"database": True}
@@ -210,7 +211,7 @@ def small_app(databases: Databases) -> FastAPI:
 
 async def main(dsn: str) -> None:
     configure_logs("small", console=False)
-    Connection.head_seconds, Admission.most = 1.5, MOST_INSIDE
+    Connection.head_seconds, Gate.most = 1.5, MOST_INSIDE
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         app = small_app(Databases(dsn, silent.getsockname()[1], closed.getsockname()[1]))

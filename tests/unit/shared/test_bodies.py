@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from shared import bodies
-from shared.bodies import MOST_BODY_BYTES, BodyCap
+from shared.bodies import MOST_BODY_BYTES, Gate
 
 
 async def length_of_body(scope: Scope, receive: Receive, send: Send) -> None:
@@ -22,7 +22,7 @@ async def waits_for_the_caller_to_leave(scope: Scope, receive: Receive, send: Se
     await Response("waited")(scope, receive, send)
 
 
-async def asked(app: BodyCap, *pieces: tuple[float, bytes], path: str = "/") -> list[Message]:
+async def asked(app: Gate, *pieces: tuple[float, bytes], path: str = "/") -> list[Message]:
     """What is answered to a chunked body whose pieces each come after some seconds; the last leaves it open."""
     waiting = list(pieces)
     sent: list[Message] = []
@@ -50,23 +50,23 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_body_that_trickles_in_is_refused_when_its_time_is_up() -> None:
     trickle = [(0.03, b"x")] * 30
-    start, *_ = await asked(BodyCap(length_of_body, {}), *trickle)
+    start, *_ = await asked(Gate(length_of_body, {}), *trickle)
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]
 
 
 async def test_a_body_in_time_is_taken() -> None:
-    start, body = await asked(BodyCap(length_of_body, {}), (0.01, b"abc"), (0.01, b"de"), (0, b""))
+    start, body = await asked(Gate(length_of_body, {}), (0.01, b"abc"), (0.01, b"de"), (0, b""))
     assert (start["status"], body["body"]) == (200, b"5")
 
 
 async def test_a_stream_may_wait_for_its_caller_longer_than_a_body_may_take() -> None:
-    start, body = await asked(BodyCap(waits_for_the_caller_to_leave, {}), (0, b"abc"), (0, b""))
+    start, body = await asked(Gate(waits_for_the_caller_to_leave, {}), (0, b"abc"), (0, b""))
     assert (start["status"], body["body"]) == (200, b"waited")
 
 
 async def test_a_path_of_its_own_takes_more_and_its_neighbours_do_not() -> None:
-    app = BodyCap(length_of_body, {"/large": 10}, default=4)
+    app = Gate(length_of_body, {"/large": 10}, default=4)
     assert (await asked(app, (0, b"12345"), (0, b""), path="/large"))[0]["status"] == 200
     for path in ("/large/", "/larger", "/"):
         assert (await asked(app, (0, b"12345"), (0, b""), path=path))[0]["status"] == 413
@@ -74,4 +74,4 @@ async def test_a_path_of_its_own_takes_more_and_its_neighbours_do_not() -> None:
 
 def test_no_path_may_take_more_than_a_megabyte() -> None:
     with pytest.raises(ValueError, match="more than"):
-        BodyCap(length_of_body, {"/large": MOST_BODY_BYTES + 1})
+        Gate(length_of_body, {"/large": MOST_BODY_BYTES + 1})
