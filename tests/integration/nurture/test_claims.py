@@ -125,6 +125,17 @@ async def test_what_is_being_claimed_at_this_moment_is_in_flight(house: Nurture,
             await other.execute("BEGIN")
 
 
+async def test_what_another_sender_is_claiming_at_this_moment_is_not_claimed_twice(
+    house: Nurture, clock: SetClock
+) -> None:
+    await due(house, clock)
+    async with unfinished(house) as other:
+        assert len(await claim(house, other)) == 1
+        mine = asyncio.create_task(claim(house))
+        await asyncio.sleep(0.2)
+    assert await mine == []
+
+
 async def test_a_mail_whose_lead_is_being_decided_on_is_passed_over(house: Nurture, clock: SetClock) -> None:
     lead = await due(house, clock)
     async with house.runtime.leads.work([lead.lead_id]):
