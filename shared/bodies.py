@@ -6,6 +6,7 @@ It is decided while a request arrives, before anything parses it.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
@@ -50,7 +51,8 @@ class Gate:
         headers = dict[bytes, bytes](scope["headers"])
         declared = headers.get(b"content-length")
         cap = self._caps.get(scope["path"], self._default)
-        visit = _Visit(self, scope["path"], receive, send, cap, endless=declared is None)
+        until = asyncio.get_running_loop().time() + BODY_SECONDS
+        visit = _Visit(self, scope["path"], receive, send, cap, endless=declared is None, deadline=until)
         if declared is not None and int(declared) > cap:
             return await visit.refuse(_too_large(cap))
         try:
@@ -76,38 +78,38 @@ class Gate:
         visit.counted = True
 
 
+@dataclasses.dataclass(slots=True)
 class _Visit:
     """A request on its way in. Once refused, the route is told that its caller has gone."""
 
-    def __init__(self, gate: Gate, path: str, receive: Receive, send: Send, cap: int, *, endless: bool) -> None:
-        self.path = path
-        self.counted = False
-        self.answered = False
-        self.refusal: Response | None = None
-        self._gate = gate
-        self._receive = receive
-        self._send = send
-        self._cap = cap
-        self._endless = endless
-        self._complete = False
-        self._bytes = 0
-        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    gate: Gate
+    path: str
+    source: Receive
+    sink: Send
+    cap: int
+    endless: bool
+    deadline: float
+    size: int = 0
+    complete: bool = False
+    counted: bool = False
+    answered: bool = False
+    refusal: Response | None = None
 
     async def receive(self) -> Message:
         if self.refusal is not None:
             return _GONE
-        if self._complete:
-            return await self._receive()
+        if self.complete:
+            return await self.source()
         message = _GONE
         try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-            self._bytes += len(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
-            if self._bytes > self._cap:
-                self.refusal = _too_large(self._cap)
-            elif self._complete:
-                self._gate.enter(self)
+            async with asyncio.timeout_at(self.deadline):
+                message = await self.source()
+            self.size += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+            if self.size > self.cap:
+                self.refusal = _too_large(self.cap)
+            elif self.complete:
+                self.gate.enter(self)
         except TimeoutError:
             self.refusal = problem(408, detail=f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")
         except Unavailable as full:
@@ -118,26 +120,26 @@ class _Visit:
         if self.refusal is not None and not self.answered:
             return  # the route's answer to a caller it believes gone
         self.answered = True
-        if message["type"] == "http.response.start" and self._endless and not self._complete:
+        if message["type"] == "http.response.start" and self.endless and not self.complete:
             MutableHeaders(scope=message)["Connection"] = "close"  # else we would read on for as long as it sends
-        await self._send(message)
+        await self.sink(message)
 
     async def refuse(self, refusal: Response) -> None:
         """Answers, reads on for a moment without keeping anything, and has the connection closed.
 
         A socket that is closed on unread bytes is reset, and the reset can overtake the answer.
         """
-        if not self._complete:
+        if not self.complete:
             refusal.headers["Connection"] = "close"
-        await self._send({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
-        await self._send({"type": "http.response.body", "body": refusal.body, "more_body": True})
+        await self.sink({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
+        await self.sink({"type": "http.response.body", "body": refusal.body, "more_body": True})
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                while not self._complete:
-                    self._complete = not (await self._receive()).get("more_body", False)
+                while not self.complete:
+                    self.complete = not (await self.source()).get("more_body", False)
         except TimeoutError:
             pass
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.sink({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _too_large(cap: int) -> Response:

@@ -76,21 +76,19 @@ class Database:
         self._name = name
         self._size = size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._opening = asyncio.Lock()
 
     async def pool(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:
-            async with self._opening:
-                if self._pool is None:
-                    self._pool = await asyncpg.create_pool(
-                        self.url,
-                        min_size=0,
-                        max_size=self._size,
-                        timeout=CONNECT_SECONDS,
-                        command_timeout=STATEMENT_SECONDS + 2,
-                        server_settings=_SERVER_SETTINGS | {"application_name": f"leadline-{self._name}"},
-                        init=_prepare,
-                    )
+            # Without a connection to begin with there is nothing to wait for, so no other task comes between.
+            self._pool = await asyncpg.create_pool(
+                self.url,
+                min_size=0,
+                max_size=self._size,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS + 2,
+                server_settings=_SERVER_SETTINGS | {"application_name": f"leadline-{self._name}"},
+                init=_prepare,
+            )
         return self._pool
 
     @asynccontextmanager

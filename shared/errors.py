@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import ClassVar
 
 
 class Problem(Exception):
     """Something went wrong."""
 
-    status: int = 500
+    status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
 
     def __init__(self, detail: str | None = None, **extra: object) -> None:
@@ -47,13 +46,9 @@ class Malformed(Problem):
 class Refused(Problem):
     """The request is understood, and the answer is no."""
 
+    # `Refused("Sales owns this lead now.", owner="handover")` answers 409 with the member `owner`.
     status = 409
     title = "Refused"
-
-    def __init__(self, detail: str | None = None, status: int | None = None, **extra: object) -> None:
-        """`Refused("Sales owns this lead now.", owner="handover")` answers 409 with the member `owner`."""
-        super().__init__(detail, **extra)
-        self.status = status or type(self).status
 
 
 class NotFound(Refused):
@@ -75,9 +70,5 @@ class Unavailable(Problem):
 
     status = 503
     title = "Unavailable"
-
-    def __init__(
-        self, detail: str | None = None, retry_after: timedelta = timedelta(seconds=1), **extra: object
-    ) -> None:
-        super().__init__(detail, **extra)
-        self.retry_after = retry_after
+    retry_after: ClassVar[int] = 1
+    """Seconds, said in the header `Retry-After`."""

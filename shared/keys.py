@@ -22,16 +22,8 @@ LOOK_SECONDS = 1.0
 logger = structlog.get_logger("keys")
 
 
-class Scope(StrEnum):
-    """What a key may be for. Which routes each opens stands in docs/keys.md."""
-
-    post = "post"
-    read = "read"
-    card = "card"
-    work = "work"
-    configure = "configure"
-    erase = "erase"
-    events = "events"
+Scope = StrEnum("Scope", ["post", "read", "card", "work", "configure", "erase", "events"])
+"""What a key may be for. Which routes each opens stands in docs/keys.md."""
 
 
 class BadKeys(SystemExit):
@@ -54,27 +46,27 @@ class Keys:
     def __init__(self, operator_key: str, file: Path | None = None) -> None:
         """Raises `BadKeys`; once it runs, a file that cannot be read leaves the keys as they last were."""
         self._operator = Key("operator", "operator", hash_key(operator_key), frozenset(Scope))
-        self._file, self._looked_at = file, time.monotonic()
-        self._state = _state_of(file) if file else None
-        self._others = read_keys(file) if file else ()
+        self._file, self._state, self._looked_at = file, (-1,), float("-inf")
+        self._others: Sequence[Key] = ()
+        self._look()
 
     def find(self, given: str) -> Key | None:
         hashed = hash_key(given)
         if hmac.compare_digest(hashed, self._operator.hash):
             return self._operator
-        self._look_again()
+        try:
+            self._look()
+        except BadKeys as bad:
+            logger.critical("keys_not_read", error=bad)
         return next((key for key in self._others if hmac.compare_digest(hashed, key.hash)), None)
 
-    def _look_again(self) -> None:
+    def _look(self) -> None:
         if self._file is None or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
-        try:
-            if (state := _state_of(self._file)) != self._state:
-                # In this order: what is changed while it is being read is read once more.
-                self._others, self._state = read_keys(self._file), state
-        except BadKeys as bad:
-            logger.critical("keys_not_read", error=bad)
+        if (state := _state_of(self._file)) != self._state:
+            # In this order: what is changed while it is being read is read once more.
+            self._others, self._state = read_keys(self._file), state
 
 
 def read_keys(file: Path) -> Sequence[Key]:

@@ -17,7 +17,7 @@ from shared.clock import EPOCH, uuid7_at
 from shared.events.capture import CardChanged, CardErased
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Envelope, Event
-from shared.events.topics import LANES, SERVICES
+from shared.events.topics import LANES, SERVICES, lane_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -39,6 +39,7 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
     """
     if not said:
         return
+    lanes = [lane_of(envelope.lead_id) for envelope in said]
     # Not one row is made, and so no position given out, before the count of the locked lanes is known.
     await connection.execute(
         f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($9, lane) FROM unnest($10::int[]) lane)
@@ -50,14 +51,14 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
                   WHERE (SELECT count(*) FROM locked) > 0 ORDER BY place) ordered""",
         [envelope.id for envelope in said],
         [envelope.topic for envelope in said],
-        [envelope.lane for envelope in said],
+        lanes,
         [envelope.lead_id for envelope in said],
         [envelope.seq for envelope in said],
         [envelope.type for envelope in said],
         [encode_attributes(envelope.attributes) for envelope in said],
         [_kept_body(envelope.data) for envelope in said],
         LOCK_OF[speaker],
-        sorted({envelope.lane for envelope in said}),
+        sorted(set(lanes)),
     )
 
 

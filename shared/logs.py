@@ -31,23 +31,24 @@ _FIRST = ("timestamp", "level", "service", "event")
 _QUOTED = re.compile(r"""(['"])(?![a-z_.]+\1).*?\1|(?<==)\(.*?\)""")
 
 
-def configure_logs(service: str, console: bool | None = None, level: int = logging.INFO) -> None:
+def configure_logs(service: str, console: bool | None = None) -> None:
     """Sends structlog and the standard library's loggers (uvicorn's too) to stdout as one JSON object a line.
 
     `console` writes them for reading instead; by default that is when a person is watching (stderr is a terminal).
     """
     in_console = sys.stderr.isatty() if console is None else console
 
-    def name_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def say_where(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
+        if trace := traceparent():
+            event["trace_id"] = trace.split("-")[1]
         return event
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        name_service,
+        say_where,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        add_trace,
         describe_exception,
         guard,
     ]
@@ -58,14 +59,13 @@ def configure_logs(service: str, console: bool | None = None, level: int = loggi
     )
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=[_drop_meta, renderer], foreign_pre_chain=shared)
-    )
-    logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+    formatter = structlog.stdlib.ProcessorFormatter
+    handler.setFormatter(formatter(processors=[formatter.remove_processors_meta, renderer], foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
@@ -73,12 +73,6 @@ def configure_logs(service: str, console: bool | None = None, level: int = loggi
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("httpx", "httpcore", "aiokafka", "asyncio", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    if trace := traceparent():
-        event["trace_id"] = trace.split("-")[1]
-    return event
 
 
 def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -121,10 +115,6 @@ def _redacted(text: str) -> str:
 def _described(error: BaseException) -> str:
     first_line = _QUOTED.sub("…", str(error).partition("\n")[0])
     return _redacted(f"{type(error).__name__}: {first_line}"[:300])
-
-
-def _drop_meta(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, method, event)
 
 
 def _to_json(event: object, **_options: object) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http
-import math
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 import asyncpg
@@ -33,7 +33,7 @@ def problem(
     **extra: object,
 ) -> Response:
     """A problem document. `problem(409, detail="Sales owns this lead.", owner="handover")`; `extra` become members."""
-    members = {"type": type, "title": title or _phrase(status), "status": status}
+    members = {"type": type, "title": title or responses.get(status, "Error"), "status": status}
     if detail:
         members["detail"] = detail
     body = msgspec.json.encode({**extra, **members})
@@ -52,7 +52,7 @@ def answer_to(error: Exception) -> Response:
         case RequestValidationError():
             return problem(422, Malformed.title, "Some values cannot be read.", _kind(Malformed), errors=_places(error))
         case HTTPException():
-            detail = None if error.detail == _phrase(error.status_code) else error.detail
+            detail = None if error.detail == responses.get(error.status_code) else error.detail
             return problem(error.status_code, detail=detail, headers=error.headers)
         case _:
             return problem(500, Problem.title, "Something failed here. It has been noted.")
@@ -69,8 +69,8 @@ def _said(error: Problem) -> Response:
     if isinstance(error, Malformed) and error.problems:
         extra["errors"] = [{"pointer": pointer, "detail": why} for pointer, why in error.problems[:MOST_PROBLEMS]]
     if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
-    if error.status == http.HTTPStatus.UNAUTHORIZED:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.title, error.detail, _kind(type(error)), headers, **extra)
 
@@ -94,10 +94,3 @@ def _pointer(path: Iterable[object]) -> str:
 def _kind(word: type[Problem]) -> str:
     """A stable name programs can compare: `urn:leadline:problem:not-found`."""
     return "urn:leadline:problem:" + re.sub(r"(?<!^)(?=[A-Z])", "-", word.__name__).lower()
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -41,12 +41,7 @@ class MissingScope(Refused):
 
 def opened_by(*ways: str) -> Callable[[E], E]:
     """Says of a plain route who may ask it: scopes, or `anyone`, `site key`, `signed link`, `this machine`."""
-
-    def declare(endpoint: E) -> E:
-        setattr(endpoint, OPENED_BY, ways)
-        return endpoint
-
-    return declare
+    return lambda endpoint: setattr(endpoint, OPENED_BY, ways) or endpoint
 
 
 def key_of(request: HTTPConnection) -> Key | None:
@@ -82,12 +77,10 @@ class Bearer(HTTPBearer):
     async def during(self, request: HTTPConnection, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """The stream for as long as the request would still be let in: a key may be taken back in between."""
         async with aclosing(stream):
-            async for part in stream:
-                try:
+            with suppress(Refused):
+                async for part in stream:
                     await self(request)
-                except Refused:
-                    return
-                yield part
+                    yield part
 
 
 class Signer:

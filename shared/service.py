@@ -114,25 +114,23 @@ class Runtime(Generic[S]):
             async with self.database.connection() as connection:
                 await connection.execute("SELECT 1")
 
-        async def hearing() -> None:
-            if not self.progress.ready:
-                raise Unavailable("not hearing yet")
+        async def expect(is_ready: Callable[[], bool], otherwise: str) -> None:
+            if not is_ready():
+                raise Unavailable(otherwise)
 
-        async def relay() -> None:
-            if not self._relay_ready():
-                raise Unavailable("not publishing yet")
-
-        checks = {"database": database}
+        checks: dict[str, Callable[[], Awaitable[None]]] = {"database": database}
         if "consume" in parts and self.service.consumes:
-            checks["hearing"] = hearing
+            checks["hearing"] = lambda: expect(lambda: self.progress.ready, "not hearing yet")
         if "relay" in parts and self.settings.kafka_bootstrap_servers:
-            checks["relay"] = relay
+            checks["relay"] = lambda: expect(self._relay_ready, "not publishing yet")
         return checks
 
     @asynccontextmanager
     async def running(self, parts: Sequence[str] = PARTS) -> AsyncGenerator[None]:
         """Run the background of these parts until the block ends. One that crashes takes the process with it."""
-        running = [asyncio.create_task(self._guarded(work)) for work in self._background(parts)]
+        prepare = partial(patiently, self._prepare, "database_away", self.service.name)
+        work = [self._guarded(self.prepared.wait, one) for one in self._background(parts)]
+        running = [asyncio.create_task(one) for one in (self._guarded(prepare), *work)]
         watchdog = Watchdog(self.service.name, self.progress)
         watchdog.start()
         try:
@@ -155,18 +153,12 @@ class Runtime(Generic[S]):
                 work += [self._hear, lambda: patiently(self._watch, "not_looked", name)]
         if "relay" in parts and self.settings.kafka_bootstrap_servers:
             work.append(self._relay)
-        return [lambda: patiently(self._prepare, "database_away", name), *map(self._once_prepared, work)]
+        return work
 
-    def _once_prepared(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def later() -> None:
-            await self.prepared.wait()
-            await work()
-
-        return later
-
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, *steps: Callable[[], Awaitable[object]]) -> None:
         try:
-            await work()
+            for step in steps:
+                await step()
         except Exception:
             logger.exception("crashed", service=self.service.name)
             stop_hard()

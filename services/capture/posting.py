@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -21,7 +20,7 @@ from services.capture.repeatable import Key
 from services.capture.room import Room, room_of
 from shared import metrics
 from shared.clock import uuid7
-from shared.errors import Malformed, Problem
+from shared.errors import Malformed, Problem, Unavailable
 from shared.keys import Scope
 from shared.security import opened_by
 from shared.trace import traceparent
@@ -140,8 +139,7 @@ async def _error_page(request: Request, room: Room, form: Mapping[str, str], err
 
 
 def _headers_of(error: Problem) -> dict[str, str]:
-    retry_after: Any = getattr(error, "retry_after", None)
-    return {"Retry-After": str(max(1, round(retry_after.total_seconds())))} if retry_after else {}
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
 
 
 def _sentence(why: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -75,21 +74,18 @@ def decode(stored: Stored) -> Envelope[Event]:
 
 def to_headers(stored: Stored) -> list[tuple[str, bytes]]:
     """Kafka headers of an event in the binary mode of the CloudEvents Kafka binding."""
-    attributes = cast("dict[str, Any]", msgspec.json.decode(stored.attributes))
-    headers = {
-        "ce_specversion": SPEC_VERSION,
-        "ce_id": str(stored.event_id),
-        "ce_type": stored.type,
-        "ce_subject": str(stored.lead_id),
-        "ce_seq": str(stored.seq),
-        "content-type": "application/json",
+    attributes: dict[str, str | int | bool] = {
+        "specversion": SPEC_VERSION,
+        "id": str(stored.event_id),
+        "type": stored.type,
+        "subject": str(stored.lead_id),
+        "seq": stored.seq,
+        **msgspec.json.decode(stored.attributes),
     }
     # As JSON writes them: a boolean is true or false.
-    headers |= {
-        f"ce_{name}": str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in attributes.items()
-    }
-    return [(name, value.encode()) for name, value in headers.items()]
+    words = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in attributes.items()}
+    headers = [(f"ce_{name}", word.encode()) for name, word in words.items()]
+    return [*headers, ("content-type", b"application/json")]
 
 
 def from_record(place: tuple[str, int, int], headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Stored:

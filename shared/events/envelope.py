@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.events.topics import Topic, lane_of
+from shared.events.topics import Topic
 
 SPEC_VERSION = "1.0"
 
@@ -78,17 +78,9 @@ class Envelope(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
         return type(self.data).type
 
     @property
-    def lane(self) -> int:
-        return lane_of(self.lead_id)
-
-    @property
     def time(self) -> datetime:
         return self.attributes.time
 
     @property
     def history(self) -> bool:
         return self.attributes.history
-
-    @property
-    def actor(self) -> Actor:
-        return Actor(self.attributes.actorkind, self.attributes.actorid)

@@ -46,14 +46,17 @@ class Contacted(_OfRep, frozen=True, kw_only=True):
     outcome: str = ""
 
 
-class OpportunityOpened(_OfRep, frozen=True, kw_only=True):
+class _OfDeal(_OfRep, frozen=True, kw_only=True):
     value: str = ""
     currency: str = ""
 
 
-class Won(_OfRep, frozen=True, kw_only=True):
-    value: str = ""
-    currency: str = ""
+class OpportunityOpened(_OfDeal, frozen=True, kw_only=True):
+    """There is a deal, and perhaps a figure for it."""
+
+
+class Won(_OfDeal, frozen=True, kw_only=True):
+    """The lead bought."""
 
 
 class Lost(_OfRep, frozen=True, kw_only=True):
@@ -68,9 +71,8 @@ class Fulfilled(_OfRep, frozen=True, kw_only=True):
     """What was bought is delivered."""
 
 
-class Paid(_OfRep, frozen=True, kw_only=True):
-    value: str = ""
-    currency: str = ""
+class Paid(_OfDeal, frozen=True, kw_only=True):
+    """What was bought is paid for."""
 
 
 class Learned(_OfRep, frozen=True, kw_only=True):

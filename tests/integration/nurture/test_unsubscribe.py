@@ -74,7 +74,7 @@ async def test_one_post_without_login_or_cookies_ends_it(
     assert await house.words(lead) == ["enrolled", "sent", "unsubscribed", "exited"]
     said = (await house.said(lead))[2]
     assert said.data == Unsubscribed(purpose="marketing", journey="welcome", step="welcome", by="link")
-    assert said.actor.kind == "lead"
+    assert said.attributes.actorkind == "lead"
     assert len(mails.messages) == 1
 
 

@@ -299,7 +299,7 @@ async def test_a_person_moves_a_lead_that_is_ours(runtime: Runtime[Any], api: ht
     answer = await api.post(f"/v1/leads/{lead.lead_id}/stage", json={"to": "sql", "reason": "manual"})
     assert (answer.status_code, answer.json()["stage"]) == (200, "sql")
     event = (await said(runtime, lead.lead_id))[-1]
-    assert event.actor.kind == "person"
+    assert event.attributes.actorkind == "person"
     again = await api.post(f"/v1/leads/{lead.lead_id}/stage", json={"to": "mql", "reason": "manual"})
     assert (again.status_code, again.json()["owner"]) == (409, "handover")
 
