@@ -20,6 +20,7 @@ from deploy.topic_map import declared
 from shared.keys import Scope
 from shared.security import OPENED_BY
 from shared.service import Runtime
+from shared.web import build_app
 
 PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
 ANYONE, SITE_KEY, SIGNED_LINK, THIS_MACHINE = "anyone", "site key", "signed link", "this machine"
@@ -90,9 +91,12 @@ def _asked_as(route: RouteContext) -> Iterator[tuple[str, str]]:
 
 
 def _opened_by(app: FastAPI, route: RouteContext) -> tuple[str, ...]:
-    """What the guard of a route declares, or a plain route's endpoint. Raises `ValueError` for an unknown word."""
+    """What the guard of a route declares, or a plain route's endpoint; what every service has is for anyone.
+
+    Raises `ValueError` for an unknown word.
+    """
     mounted = isinstance(route.original_route, Mount) and isinstance(route.original_route.app, StaticFiles)
-    if mounted or route.path == app.openapi_url:
+    if mounted or route.path == app.openapi_url or getattr(route.endpoint, "__module__", "") == build_app.__module__:
         return (ANYONE,)
     guards = [route.endpoint, *_calls_of(cast("Dependant | None", getattr(route, "dependant", None)))]
     said = [cast("tuple[str, ...]", getattr(guard, OPENED_BY)) for guard in guards if hasattr(guard, OPENED_BY)]

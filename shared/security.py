@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -73,14 +72,6 @@ class Bearer(HTTPBearer):
 
     async def __call__(self, request: HTTPConnection) -> None:
         allow(key_of(request), self.scope)
-
-    async def during(self, request: HTTPConnection, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        """The stream for as long as the request would still be let in: a key may be taken back in between."""
-        async with aclosing(stream):
-            with suppress(Refused):
-                async for part in stream:
-                    await self(request)
-                    yield part
 
 
 class Signer:

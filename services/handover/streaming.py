@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from services.handover import feed
 from services.handover.domain.lead import SalesLead
 from shared import metrics
 from shared.database import is_transient
-from shared.errors import Malformed
+from shared.errors import Malformed, Refused
 from shared.keys import Scope
 from shared.security import Bearer
 from shared.service import Runtime, runtime_of
@@ -99,10 +100,19 @@ async def stream_events(
         after = await _start(connection, since, last_event_id)
     stopping: asyncio.Event | None = getattr(request.app.state, "stopping", None)
     return StreamingResponse(
-        for_events.during(request, frames(runtime, after, stopping)),
+        _while_let_in(request, frames(runtime, after, stopping)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _while_let_in(request: Request, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """A key may be taken back while its reader reads."""
+    async with aclosing(stream):
+        with suppress(Refused):
+            async for part in stream:
+                await for_events(request)
+                yield part
 
 
 async def _start(connection: Connection, since: str | None, last_event_id: str | None) -> int:

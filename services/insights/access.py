@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from services.insights.settings import InsightsSettings
-from shared.errors import Unauthorised
+from shared.errors import Refused, Unauthorised
 from shared.keys import Key, Keys, Scope
 from shared.security import Bearer, allow, key_of
 from shared.service import Runtime
@@ -33,6 +35,14 @@ class Reader(Bearer):
     async def __call__(self, request: HTTPConnection) -> None:
         if "authorization" in request.headers or not _sits_here(request):
             allow(key_of(request) or _key_as_password(request), self.scope)
+
+    async def during(self, request: HTTPConnection, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """The stream for as long as the request would still be let in: a key may be taken back in between."""
+        async with aclosing(stream):
+            with suppress(Refused):
+                async for part in stream:
+                    await self(request)
+                    yield part
 
 
 class PageReader(Reader):
