@@ -67,7 +67,7 @@ class MailRefused(Exception):
     `code` is the server's reply code, 0 without one.
     """
 
-    def __init__(self, reason: str, *, permanent: bool, code: int = 0) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False, code: int = 0) -> None:
         super().__init__(reason)
         self.permanent = permanent
         self.code = code
@@ -75,9 +75,6 @@ class MailRefused(Exception):
 
 class MailServerAway(MailRefused):
     """No message would be accepted now: the server cannot be reached or does not let us in."""
-
-    def __init__(self, reason: str, code: int = 0) -> None:
-        super().__init__(reason, permanent=False, code=code)
 
 
 class MailUncertain(Exception):
@@ -125,7 +122,7 @@ class Mailer:
             await connection.connect()
         except (SMTPException, OSError) as error:
             self._drop()
-            raise MailServerAway(type(error).__name__, getattr(error, "code", 0)) from error
+            raise MailServerAway(type(error).__name__, code=getattr(error, "code", 0)) from error
         return connection
 
     async def _send(self, message: EmailMessage, connection: _Connection) -> None:

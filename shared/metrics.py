@@ -1,4 +1,4 @@
-"""Every figure Leadline exports to Prometheus. Labels are our own words: never an id or anything sent in."""
+"""The figures that services export to Prometheus alike. Labels are our own words: never an id or anything sent in."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ RELAY_OLDEST = Gauge("leadline_relay_oldest_seconds", "Age of the oldest unpubli
 TIMERS_FIRED = Counter("leadline_timers_fired", "Timers fired", ("service", "timer"))
 # How far the watermark is behind the wall clock: no timer later than it can fire.
 WATERMARK_SECONDS = Gauge("leadline_watermark_behind_seconds", "Watermark behind now", ("service",))
-
-# Requests that shared one commit at the edge.
-GROUP_COMMIT = Histogram("leadline_group_commit_requests", "Requests per commit", ("service",), buckets=ROWS)
-# Submissions by what became of them: new, known, quarantined, refused, or test whatever became of it.
-SUBMISSIONS = Counter("leadline_submissions", "Submissions taken in", ("channel", "outcome"))
 
 # Mails by what the server said: sent, deferred, bounced, unknown, suppressed.
 MAILS = Counter("leadline_mails", "Mails handed over", ("service", "result"))

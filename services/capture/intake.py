@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import structlog
 
+from services.capture import metrics
 from services.capture.acceptance import Answer, Ask, InFlight, KeyReused, Verdict, accept
 from services.capture.domain.channel import OURS
 from services.capture.repeatable import Key, Outrun
 from services.capture.repository import Record
 from services.capture.room import room_in
 from services.capture.settings import CaptureSettings
-from shared import metrics
 from shared.database import is_transient
 from shared.errors import Unavailable
 from shared.leads import Leads

@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.capture import demo
+from services.capture import demo, metrics
 from services.capture.acceptance import Answer, Ask
 from services.capture.access import Sender, ip_prefix, sender_of
 from services.capture.cors import origin_allowed
@@ -18,7 +18,6 @@ from services.capture.intake import intake_of
 from services.capture.parsing import Context, LeadBody, body_hash, read_lead, understand
 from services.capture.repeatable import Key
 from services.capture.room import Room, room_of
-from shared import metrics
 from shared.clock import uuid7
 from shared.errors import Malformed, Problem, Unavailable
 from shared.keys import Scope

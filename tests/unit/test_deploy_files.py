@@ -20,6 +20,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
+import services.capture.metrics
 import shared.metrics
 from deploy import livez
 from deploy.kafka_jars import kafka_version
@@ -295,7 +296,8 @@ def test_prometheus_asks_every_service_where_it_listens() -> None:
 
 
 def test_the_dashboard_shows_only_figures_that_services_export() -> None:
-    figures = [value for value in vars(shared.metrics).values() if isinstance(value, Counter | Gauge | Histogram)]
+    known = vars(shared.metrics) | vars(services.capture.metrics)
+    figures = [value for value in known.values() if isinstance(value, Counter | Gauge | Histogram)]
     exported = {family.name for figure in figures for family in figure.describe()}
     dashboard = json.loads((PROJECT / "deploy/observe/grafana/dashboards/leadline.json").read_text())
     shown = set(re.findall(r"leadline_\w+", json.dumps([panel["targets"] for panel in dashboard["panels"]])))

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from services.capture.metrics import SUBMISSIONS
 from shared.events.topics import Topic
-from shared.metrics import SUBMISSIONS
 from tests.support.capturing import OPERATOR, SITE, Capturing
 from tests.support.set_clock import SetClock
 
