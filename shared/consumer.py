@@ -7,7 +7,6 @@ lead, dropped when it was applied before, and kept in the service's `held` table
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 Handler = Callable[[Lead[S], Envelope[Any], datetime], None]
 Seal = Callable[["Connection"], Awaitable[None]]
+
+RETRY_SECONDS = 1.0
 
 logger = structlog.get_logger("consumer")
 
@@ -70,7 +71,6 @@ class Consumer(Generic[S]):
         self.topics = frozenset(event.topic for event in handlers)
         self._needs_card = CardChanged in handlers
         self._born: datetime | None = None
-        self._retried_at = 0.0
 
     async def take(self, stored: Sequence[Stored], seal: Seal | None = None) -> None:
         """Apply a batch. `seal` runs last in the transaction that completes it, e.g. to move a cursor.
@@ -240,11 +240,8 @@ class Consumer(Generic[S]):
             )  # fmt: skip
         metrics.UNDECODABLE.labels(self.leads.service, place[0]).inc()
 
-    async def retry_due(self) -> None:
-        """Bring the held events again that somebody asked to be tried again; looks once a second at most."""
-        if time.monotonic() - self._retried_at < 1:
-            return
-        self._retried_at = time.monotonic()
+    async def retry_due(self) -> float:
+        """Bring the held events again that somebody asked to be tried again; answers when to look again."""
         async with self.leads.database.connection() as connection:
             rows = await connection.fetch(
                 f"SELECT * FROM {self.leads.service}.held WHERE retry_at <= $1 ORDER BY number LIMIT 100",
@@ -252,6 +249,7 @@ class Consumer(Generic[S]):
             )
         if rows:
             await self.take([_held_in(row) for row in rows])
+        return RETRY_SECONDS
 
     def _observe(self, queues: _Queues, now: datetime) -> None:
         service = self.leads.service

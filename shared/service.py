@@ -151,8 +151,9 @@ class Runtime(Generic[S]):
                 work.append(lambda: patiently(self._fire_timers, "timers_wait", name))
             if service.consumes:
                 work += [self._hear, lambda: patiently(self._watch, "not_looked", name)]
-        if "relay" in parts and self.settings.kafka_bootstrap_servers:
-            work.append(self._relay)
+                work.append(lambda: patiently(self.consumer.retry_due, "retry_waits", name))
+        if "relay" in parts and (bootstrap := self.settings.kafka_bootstrap_servers):
+            work.append(lambda: self._relay(bootstrap))
         return work
 
     async def _guarded(self, *steps: Callable[[], Awaitable[object]]) -> None:
@@ -176,30 +177,19 @@ class Runtime(Generic[S]):
         await migrate(self.service.name, self.settings.database_url)
 
     async def _hear(self) -> None:
-        settings = self.settings
-        if settings.kafka_bootstrap_servers:
+        if bootstrap := self.settings.kafka_bootstrap_servers:
             from shared.bus.kafka_hearer import KafkaHearer
 
-            kafka = (settings.kafka_bootstrap_servers, settings.kafka_prefix)
-            await KafkaHearer(self.service.name, *kafka, self.consumer, self.progress).run()
+            await KafkaHearer(self, bootstrap).run()
         else:
             from shared.bus.postgres import PostgresHearer
 
-            await PostgresHearer(self.service.name, self.database, self.consumer, self.progress).run()
+            await PostgresHearer(self).run()
 
-    async def _relay(self) -> None:
+    async def _relay(self, bootstrap: str) -> None:
         from shared.bus.kafka import KafkaRelay
 
-        settings = self.settings
-        assert settings.kafka_bootstrap_servers
-        relay = KafkaRelay(
-            self.service.name,
-            self.database,
-            settings.kafka_bootstrap_servers,
-            settings.kafka_prefix,
-            self.clock,
-            self.progress,
-        )
+        relay = KafkaRelay(self, bootstrap)
         self._relay_ready = lambda: relay.ready
         await relay.run()
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
@@ -17,15 +17,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from shared import metrics
-from shared.bus.progress import Progress
 from shared.bus.reading import LogReader
-from shared.clock import Clock
 from shared.events.capture import CardErased
 from shared.events.codec import Stored, to_headers
 from shared.events.topics import SPEAKERS, Topic, lane_of
 
 if TYPE_CHECKING:
-    from shared.database import Connection, Database
+    from shared.database import Connection
+    from shared.service import Runtime
 
 # All topics have the same number of partitions, so that one member of a group has a lead whole. Never changed:
 # a lead's partition is its lane modulo this number.
@@ -87,12 +86,10 @@ class KafkaRelay(LogReader):
     batch = 2000
     passing = (KafkaError, RelayLost)
 
-    def __init__(
-        self, service: str, database: Database, bootstrap: str, prefix: str, clock: Clock, progress: Progress
-    ) -> None:
-        super().__init__(service, database, clock, [service], progress)
+    def __init__(self, runtime: Runtime[Any], bootstrap: str) -> None:
+        super().__init__(runtime, [runtime.service.name])
         self.bootstrap = bootstrap
-        self.prefix = prefix
+        self.prefix = runtime.settings.kafka_prefix
         self._producer: AIOKafkaProducer | None = None
 
     @asynccontextmanager

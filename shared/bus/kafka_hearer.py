@@ -18,9 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from shared import metrics
 from shared.bus.deafness import Deaf, Doubt
 from shared.bus.kafka import PARTITIONS, ensure_topics
-from shared.bus.progress import Progress
 from shared.clock import EPOCH
-from shared.consumer import Consumer
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
 from shared.events.topics import LANES
@@ -28,6 +26,8 @@ from shared.patience import patiently
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
+
+    from shared.service import Runtime
 
 BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
@@ -44,13 +44,13 @@ logger = structlog.get_logger("bus")
 class KafkaHearer:
     """One member of a service's consumer group."""
 
-    def __init__(self, service: str, bootstrap: str, prefix: str, consumer: Consumer[Any], progress: Progress) -> None:
-        self.service = service
-        self.prefix = prefix
+    def __init__(self, runtime: Runtime[Any], bootstrap: str) -> None:
+        self.service = runtime.service.name
+        self.prefix = runtime.settings.kafka_prefix
         self.bootstrap = bootstrap
-        self.consumer = consumer
-        self.progress = progress
-        self.topics = sorted(consumer.topics)
+        self.consumer = runtime.consumer
+        self.progress = runtime.progress
+        self.topics = sorted(self.consumer.topics)
         self._done: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._pause = FIRST_PAUSE
@@ -100,7 +100,6 @@ class KafkaHearer:
         mine = {partition: records for partition, records in got.items() if partition in kafka.assignment()}
         try:
             await self._apply(mine)
-            await self.consumer.retry_due()
             self._pause = FIRST_PAUSE
         except Exception as error:
             if not is_transient(error):

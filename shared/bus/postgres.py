@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import metrics
-from shared.bus.progress import Progress
 from shared.bus.reading import LogReader
-from shared.consumer import Consumer
 from shared.events.codec import Stored
 from shared.events.topics import SPEAKERS
 
 if TYPE_CHECKING:
-    from shared.database import Connection, Database
+    from shared.database import Connection
+    from shared.service import Runtime
 
 
 class PostgresHearer(LogReader):
@@ -25,10 +24,9 @@ class PostgresHearer(LogReader):
     lock = 7800
     batch = 500
 
-    def __init__(self, service: str, database: Database, consumer: Consumer[Any], progress: Progress) -> None:
-        speakers = {name for topic in consumer.topics for name in SPEAKERS[topic]}
-        super().__init__(service, database, consumer.leads.clock, speakers, progress)
-        self.consumer = consumer
+    def __init__(self, runtime: Runtime[Any]) -> None:
+        self.consumer = runtime.consumer
+        super().__init__(runtime, {name for topic in self.consumer.topics for name in SPEAKERS[topic]})
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
@@ -49,8 +47,3 @@ class PostgresHearer(LogReader):
             self.progress.all_heard(drained_at)
         metrics.CONSUMER_LAG.labels(self.service).set(self.progress.lag)
         self.progress.ready = self.present == self.speakers
-
-    async def turn(self, connection: Connection) -> int:
-        taken = await super().turn(connection)
-        await self.consumer.retry_due()
-        return taken

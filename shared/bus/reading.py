@@ -8,17 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from shared import log
-from shared.bus.progress import Progress
-from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.events.codec import Stored
 from shared.patience import patiently
 
 if TYPE_CHECKING:
-    from shared.database import Connection, Database
+    from shared.database import Connection
+    from shared.service import Runtime
 
 PER_LANE = 50
 POLL_SECONDS = (0.005, 0.040)
@@ -44,13 +43,11 @@ class LogReader(ABC):
     batch: ClassVar[int]
     passing: ClassVar[tuple[type[Exception], ...]] = ()
 
-    def __init__(
-        self, service: str, database: Database, clock: Clock, speakers: Iterable[str], progress: Progress
-    ) -> None:
-        self.service = service
-        self.progress = progress
-        self.database = database
-        self.clock = clock
+    def __init__(self, runtime: Runtime[Any], speakers: Iterable[str]) -> None:
+        self.service = runtime.service.name
+        self.progress = runtime.progress
+        self.database = runtime.database
+        self.clock = runtime.clock
         self.speakers = sorted(speakers)
         # A service that was never started here has no log yet; it is looked for again every second.
         self.present: list[str] = []
