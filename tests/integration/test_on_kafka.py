@@ -88,6 +88,7 @@ class Alone:
     def __init__(self, inst: Installation, service: str, *parts: str) -> None:
         self.port = free_ports(1)[0]
         environment = os.environ | inst.environment | {"DATABASE_URL": inst.dsn, "LEADLINE_API_KEY": KEY}
+        environment["CAPTURE_DEMO_SITE"] = "on"
         ports = {f"{name.upper()}_PORT": str(port) for name, port in (inst.ports | {service: self.port}).items()}
         with (inst.folder / f"{service}-alone.log").open("ab") as output:
             self.process = subprocess.Popen(
