@@ -1,6 +1,6 @@
 """Leads come in all the time while, one after the other, everything they pass through dies, stops and comes back.
 
-Short among the other tests; `make faults` runs it long. FAULT_LEADS and FAULTS say how long, FAULT_SEED repeats a run.
+Part of `make faults`. FAULT_LEADS and FAULTS say how long it runs, FAULT_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def carried(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[In
             yield inst, Harm(inst, postgres, kafka, random.Random(SEED))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(0)
 def test_nothing_is_lost_doubled_or_disordered(carried: tuple[Installation, Harm], tmp_path: Path) -> None:
     inst, harm = carried

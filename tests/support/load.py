@@ -36,6 +36,7 @@ class Load:
         self._pause = pause
         self._ended = threading.Event()
         self._kinds = itertools.count()
+        self._turns = itertools.count()
         self._threads = [threading.Thread(target=self._run, args=(number % 2 == 1,)) for number in range(callers)]
 
     def __enter__(self) -> Load:
@@ -76,7 +77,7 @@ class Load:
 
     def _addresses(self) -> Iterator[int]:
         """Each caller asks at another address first; where all refuse, it asks again until one answers."""
-        first = next(self._kinds) // 2
+        first = next(self._turns)
         until = time.monotonic() + 10
         while time.monotonic() < until:
             ports = list(self.ports)
