@@ -39,7 +39,7 @@ run: $(VENV)/.runtime ## Run all five services here, with a database of their ow
 	@exec $(PY) -m deploy.cli run
 
 test: $(VENV)/.dev ## Run the tests; T="-k worklist" chooses some
-	@$(PY) -m pytest -n 3 --no-loadscope-reorder -m "not long" $(T)
+	@$(PY) -m pytest -n 2 --no-loadscope-reorder -m "not long" $(T)
 
 lint: $(VENV)/.dev ## Check style, format, types and who may import whom
 	$(PY) -m ruff check .
