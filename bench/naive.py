@@ -1,6 +1,7 @@
 """The baseline of the intake: what one writes first with FastAPI and an ORM, one session and one commit a request.
 
-It keeps less, in the plainest way: find or make the person, keep the submission's key, keep the event and queue it. It validates with Pydantic and answers 202 after the commit.
+It keeps less, in the plainest way: find or make the person, keep the submission's key, keep the event and queue it. It
+validates with Pydantic and answers 202 after the commit.
 """
 
 from __future__ import annotations
