@@ -75,6 +75,7 @@ def die_after_ack() -> None:
     publish = kafka.KafkaRelay._publish
 
     async def published_then_dead(self: Any, *given: Any) -> None:
+        perhaps_die()  # before anything is sent, too: a relay that had noted its position already would lose it
         await publish(self, *given)
         perhaps_die()
 
