@@ -26,6 +26,8 @@ REASON = "unsubscribed"
 # How long an answer waits for a mail that is being sent at this moment.
 FLIGHT_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 0.02
+# Fewer than there are connections: in a crowd, people wait for their turn instead of being told to come again.
+AT_ONCE = 4
 
 
 async def unsubscribe(runtime: Runtime[Nurtured], asked: Unsubscription) -> int:
@@ -34,10 +36,12 @@ async def unsubscribe(runtime: Runtime[Nurtured], asked: Unsubscription) -> int:
     Answers how many mails are still on their way: 0 but where the mail server keeps one waiting for many seconds. With
     0, no mail of this purpose leaves from now on.
     """
-    addresses = await _suppress(runtime, asked)
+    turn: asyncio.Semaphore = runtime.attached.setdefault("unsubscribing", asyncio.Semaphore(AT_ONCE))
+    async with turn:
+        addresses = await _suppress(runtime, asked)
     until = asyncio.get_running_loop().time() + FLIGHT_SECONDS
     while True:
-        async with runtime.database.connection() as connection:
+        async with turn, runtime.database.connection() as connection:
             flying = await claims.in_flight(connection, addresses)
         if not flying or asyncio.get_running_loop().time() > until:
             return flying

@@ -262,9 +262,6 @@ class Race:
     async def _unsubscribe(self, anybody: httpx.AsyncClient, lead: Told) -> None:
         await asyncio.sleep(self.chance.uniform(0, 0.2))
         answer = await anybody.post(link_to_come(self.house, lead), data=ONE_CLICK)
-        while answer.status_code == 503:  # every connection is taken: it says so, and promises nothing
-            await asyncio.sleep(float(answer.headers["Retry-After"]))
-            answer = await anybody.post(link_to_come(self.house, lead), data=ONE_CLICK)
         assert answer.status_code == 200
         self.answered[lead.email] = time.monotonic()
 
