@@ -27,10 +27,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from shared import metrics
-from shared.bodies import Gate
 from shared.clock import uuid7
 from shared.database import is_transient
 from shared.errors import Problem
+from shared.gate import Gate
 from shared.keys import Keys
 from shared.pages import CONTENT_SECURITY_POLICY
 from shared.problems import MEDIA_TYPE, answer, answer_to, problem
@@ -98,7 +98,7 @@ def build_app(
     app.router.routes.extend([*routes, *_own_routes(ready or {})])
     for router in routers:
         app.include_router(router)
-    found = Exact(app.build_middleware_stack(), routes)
+    found = PlainRoutes(app.build_middleware_stack(), routes)
     inner: ASGIApp = Gate(found, body_bytes or {}, (*_ALWAYS, *always))
     # Inside `middleware` too, so that the answers to errors of the routes pass through it like any other.
     inner = Errors(inner) if middleware else inner
@@ -185,7 +185,7 @@ class Errors:
             await said(scope, receive, send)
 
 
-class Exact:
+class PlainRoutes:
     """Finds plain routes without parameters by method and path; all others are for the app inside.
 
     Hot paths are among them: FastAPI's own layers cost a request as much as all that capture makes of it.

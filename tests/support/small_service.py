@@ -22,9 +22,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from services.capture.cors import SiteCors
-from shared.bodies import Gate
 from shared.database import Database, sqlalchemy_url
 from shared.errors import Malformed, Refused, Unavailable
+from shared.gate import Gate
 from shared.keys import Scope
 from shared.logs import configure_logs
 from shared.security import Bearer

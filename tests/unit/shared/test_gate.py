@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from shared import bodies
-from shared.bodies import MOST_BODY_BYTES, Gate
+from shared import gate
+from shared.gate import MOST_BODY_BYTES, Gate
 
 
 async def length_of_body(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +45,7 @@ async def asked(app: Gate, *pieces: tuple[float, bytes], path: str = "/") -> lis
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.1)
 
 
 async def test_a_body_that_trickles_in_is_refused_when_its_time_is_up() -> None:
