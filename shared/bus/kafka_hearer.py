@@ -16,7 +16,6 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import metrics
-from shared.bus.deafness import Deaf, Doubt
 from shared.bus.kafka import PARTITIONS, ensure_topics
 from shared.clock import EPOCH
 from shared.database import is_transient
@@ -37,8 +36,17 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 HEARING = "hear"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+# A client that is well is answered twice a second for each of its partitions, also where there is nothing new.
+DEAF_SECONDS = 60.0
 
 logger = structlog.get_logger("bus")
+
+
+class Deaf(Exception):
+    """The client is not answered any more, which looks like a topic where nothing happens: a new one is needed.
+
+    Should the broker be away, a new one costs nothing: it waits for the broker as the old one did.
+    """
 
 
 class KafkaHearer:
@@ -52,6 +60,7 @@ class KafkaHearer:
         self.progress = runtime.progress
         self.topics = sorted(self.consumer.topics)
         self._done: dict[TopicPartition, int] = {}
+        self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
         self._committed_at = 0.0
         self._pause = FIRST_PAUSE
 
@@ -79,11 +88,9 @@ class KafkaHearer:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()
             self.progress.alive(HEARING)
-            doubt = Doubt(self.bootstrap)
             while True:
                 await self._turn(kafka)
-                if doubt.is_deaf(kafka):
-                    raise Deaf
+                self._expect_answers(kafka)
         finally:
             self.progress.ready = False
             self.progress.alive(HEARING)
@@ -93,6 +100,7 @@ class KafkaHearer:
             except (TimeoutError, KafkaError):
                 logger.warning("consumer_abandoned", service=self.service)
             self._done.clear()
+            self._answers.clear()
 
     async def _turn(self, kafka: AIOKafkaConsumer) -> None:
         # Never wrapped in wait_for: a cancelled getmany would switch off the client's own poll watchdog.
@@ -148,6 +156,17 @@ class KafkaHearer:
             self._done = {partition: at for partition, at in self._done.items() if done.get(partition) != at}
         except (KafkaError, IllegalStateError, TimeoutError) as error:
             logger.info("offsets_not_committed", service=self.service, error=type(error).__name__)
+
+    def _expect_answers(self, kafka: AIOKafkaConsumer) -> None:
+        """Raises `Deaf` when a partition has had none for long; one that has just been assigned begins now."""
+        now = time.monotonic()
+        before, self._answers = self._answers, {}
+        for partition in kafka.assignment():
+            answered = kafka.last_poll_timestamp(partition)
+            noted = before.get(partition)
+            self._answers[partition] = noted if noted is not None and noted[0] == answered else (answered, now)
+        if any(now - since > DEAF_SECONDS for _, since in self._answers.values()):
+            raise Deaf
 
     def _mark(self, kafka: AIOKafkaConsumer) -> None:
         """Say up to when everything is heard: per partition number the least of its topics."""

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from shared import watchdog
-from shared.bus import deafness, kafka, kafka_hearer, postgres, reading
+from shared.bus import kafka, kafka_hearer, postgres, reading
 from shared.consumer import Consumer
 from shared.leads import Leads
 from shared.logs import configure_logs
@@ -146,7 +146,8 @@ def hang(how: str) -> None:
 
 def lose_patience_after(seconds: float) -> None:
     watchdog.STUCK_SECONDS = reading.SILENT_SECONDS = seconds
-    deafness.ODD_SECONDS = kafka.ACK_SECONDS = seconds / 2
+    kafka.ACK_SECONDS = seconds / 2
+    kafka_hearer.DEAF_SECONDS = seconds
     kafka.STOP_SECONDS = seconds / 4
 
 
