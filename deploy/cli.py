@@ -1,4 +1,4 @@
-"""The command `leadline`: run everything here, make keys, import leads, tend to what is held."""
+"""The command `leadline`: run everything here, make keys, import leads, tend to what is held, tell again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from shared.keys import Scope
+from shared.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 held_app = typer.Typer(
@@ -133,6 +134,27 @@ def import_leads(
 
     _use_key_of_this_installation()
     raise typer.Exit(import_file(_database_url(), file, map_file, write=write, start=start, errors=errors))
+
+
+@app.command()
+def replay(
+    topic: Annotated[str, typer.Argument(help="Such as leads.activity; `leadline topics` shows them all.")],
+    since: Annotated[str, typer.Option(help="2026-11-21, 2026-11-21T14:30Z, or how long ago: 90m, 36h, 7d.")] = "",
+    lead: Annotated[UUID | None, typer.Option(help="The events of this lead only.")] = None,
+) -> None:
+    """Bring a topic's events to its hearers again: only what one of them missed has an effect."""
+    from deploy.replay import moment_of, topic_named
+    from deploy.replay import replay as bring_again
+
+    wanted, begin = topic_named(topic), moment_of(since, datetime.now(UTC))
+    asyncio.run(bring_again(_settings(), wanted, begin, lead))
+
+
+def _settings() -> Settings:
+    """The settings that the services here run with."""
+    os.environ["DATABASE_URL"] = _database_url()
+    _use_key_of_this_installation()
+    return Settings.load()
 
 
 def _database_url() -> str:

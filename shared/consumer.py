@@ -186,12 +186,12 @@ class Consumer(Generic[S]):
             return "repeat"
         if event.topic is Topic.CARD:
             return "apply" if event.seq > standing.card_version else "repeat"
-        if lead.blocked:
-            return "behind"
         if event.topic in (Topic.PRIVACY, Topic.MARKET):
-            return "apply"
+            return "behind" if lead.blocked else "apply"
         last = standing.stage_seq if isinstance(event.data, StageChanged) else standing.heard[event.topic]
         verdict = adopt(last, event.seq)
+        if lead.blocked and verdict != "repeat":
+            return "behind"
         if verdict == "gap" and last == 0 and self._born and event.attributes.recordedtime < self._born:
             verdict = "apply"
         if verdict == "apply" and self._needs_card and event.attributes.cardversion > standing.card_version:

@@ -78,6 +78,49 @@ def _new_topic(prefix: str, topic: Topic, replication: int) -> NewTopic:
     return NewTopic(prefix + topic, PARTITIONS, replication, topic_configs=configs)
 
 
+@asynccontextmanager
+async def producing(bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=5,
+        max_batch_size=65_536,
+        request_timeout_ms=10_000,
+        max_request_size=1_048_576,
+    )
+    try:
+        async with asyncio.timeout(ACK_SECONDS):
+            await producer.start()
+        yield producer
+    finally:
+        # An idempotent producer with unsent records waits for ever; what it held is still in the log.
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await producer.stop()
+        except (TimeoutError, KafkaError):
+            logger.warning("producer_abandoned")
+
+
+async def publish(producer: AIOKafkaProducer, prefix: str, stored: Sequence[Stored]) -> None:
+    """Send in order and wait for every acknowledgement. Raises `RelayLost`, or a `KafkaError`."""
+    try:
+        async with asyncio.timeout(ACK_SECONDS):
+            sent = [
+                await producer.send(
+                    prefix + event.topic,
+                    key=str(event.lead_id).encode(),
+                    value=None if event.type == CardErased.type else event.body.encode(),
+                    headers=to_headers(event),
+                    partition=partition_of(event.lead_id),
+                )
+                for event in _newest_cards_only(stored)
+            ]
+            await asyncio.gather(*sent)
+    except TimeoutError as error:
+        raise RelayLost from error
+
+
 class KafkaRelay(LogReader):
     """Publishes a service's own log."""
 
@@ -96,26 +139,8 @@ class KafkaRelay(LogReader):
     async def working(self) -> AsyncGenerator[None]:
         topics = [topic for topic in Topic if self.service in SPEAKERS[topic]]
         await ensure_topics(self.bootstrap, self.prefix, topics)
-        self._producer = producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=5,
-            max_batch_size=65_536,
-            request_timeout_ms=10_000,
-            max_request_size=1_048_576,
-        )
-        try:
-            async with asyncio.timeout(ACK_SECONDS):
-                await producer.start()
+        async with producing(self.bootstrap) as self._producer:
             yield
-        finally:
-            # An idempotent producer with unsent records waits for ever; what it held is still in the log.
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await producer.stop()
-            except (TimeoutError, KafkaError):
-                logger.warning("producer_abandoned", service=self.service)
 
     async def hand_on(self, connection: Connection, stored: Sequence[Stored], drained_at: datetime | None) -> None:
         metrics.RELAY_OLDEST.labels(self.service).set(_age(stored[0].event_id, self.clock.now()))
@@ -128,28 +153,8 @@ class KafkaRelay(LogReader):
             metrics.RELAY_OLDEST.labels(self.service).set(0)
 
     async def _publish(self, stored: Sequence[Stored]) -> None:
-        """Send in order and wait for every acknowledgement: a lane goes on only from what Kafka has."""
-        producer = self._producer
-        assert producer is not None
-
-        async def send_all() -> None:
-            sent = [
-                await producer.send(
-                    self.prefix + event.topic,
-                    key=str(event.lead_id).encode(),
-                    value=None if event.type == CardErased.type else event.body.encode(),
-                    headers=to_headers(event),
-                    partition=partition_of(event.lead_id),
-                )
-                for event in _newest_cards_only(stored)
-            ]
-            await asyncio.gather(*sent)
-
-        try:
-            async with asyncio.timeout(ACK_SECONDS):
-                await send_all()
-        except TimeoutError as error:
-            raise RelayLost from error
+        assert self._producer is not None
+        await publish(self._producer, self.prefix, stored)
 
 
 def _age(event_id: UUID, now: datetime) -> float:
