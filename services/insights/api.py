@@ -9,12 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import StreamingResponse
 
+from services.insights import lead_times
 from services.insights.access import Reader
 from services.insights.domain.lead import LeadView
 from services.insights.export import everything
 from services.insights.funnel_answer import By, Question, answer
 from services.insights.lead_list import Wanted, after
-from services.insights.schemas import FunnelAnswer, LeadItem, LeadPage, StageMove, Timeline
+from services.insights.schemas import FunnelAnswer, LeadItem, LeadPage, LeadTimes, StageMove, Timeline
 from services.insights.stream import StageStream
 from services.insights.timeline import read_timeline, require_lead
 from shared import lifecycle
@@ -33,6 +34,9 @@ for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
 routers = (for_read, for_people, for_card, for_work)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
+Groups = Annotated[int, Query(ge=1, le=1000)]
+From = Annotated[date | None, Query(alias="from")]
+To = Annotated[date | None, Query(alias="to")]
 
 
 @for_read.get("/leads/{lead_id}/timeline")
@@ -57,19 +61,40 @@ def _moment_and_id(keys: list[Any] | None) -> tuple[datetime, UUID] | None:
 async def show_funnel(
     request: Request,
     by: By = "source",
-    first: Annotated[date | None, Query(alias="from")] = None,
-    last: Annotated[date | None, Query(alias="to")] = None,
+    first: From = None,
+    last: To = None,
     test: bool = False,
-    groups: Annotated[int, Query(ge=1, le=1000)] = 50,
+    groups: Groups = 50,
 ) -> FunnelAnswer:
     """How far leads came. `leads` reached a stage or a later one in their present cycle, `now` are in it.
 
     With `from` and `to`, days of the installation's timezone, both counted in: what was first reached in those days,
     in whichever cycle. `test=true` counts the test leads instead of the real ones.
     """
+    _in_order(first, last)
+    return await answer(_runtime(request), Question(by, first, last, test, groups))
+
+
+@for_read.get("/lead-times")
+async def show_lead_times(
+    request: Request,
+    by: By = "source",
+    first: From = None,
+    last: To = None,
+    test: bool = False,
+    groups: Groups = 50,
+) -> LeadTimes:
+    """Of the leads that came in those days, how many bought by now, and after how many days.
+
+    A customer who comes round again counts anew, in the days of each cycle's start.
+    """
+    _in_order(first, last)
+    return await lead_times.answer(_runtime(request), by, first, last, test=test, groups=groups)
+
+
+def _in_order(first: date | None, last: date | None) -> None:
     if first and last and first > last:
         raise Malformed("`from` is after `to`")
-    return await answer(_runtime(request), Question(by, first, last, test, groups))
 
 
 @for_people.get("/leads")

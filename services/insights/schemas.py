@@ -71,6 +71,34 @@ class FunnelAnswer(BaseModel):
     left: Left
 
 
+class Days(BaseModel):
+    """From the first interest, or the start of the cycle, to the purchase. Below 0 where the purchase was earlier."""
+
+    p10: float
+    median: float
+    p75: float
+    p90: float
+
+
+class Cohort(BaseModel):
+    """`conversion` is the share of `leads` that bought, None of nobody; `days` None where nobody did."""
+
+    key: str
+    leads: int
+    customers: int
+    conversion: float | None
+    days: Days | None
+
+
+class LeadTimes(BaseModel):
+    """`as_of` is the moment up to which everything was heard."""
+
+    as_of: datetime
+    seconds_behind: float
+    total: Cohort
+    groups: list[Cohort]
+
+
 class LeadItem(BaseModel):
     lead_id: UUID
     name: str
