@@ -49,8 +49,8 @@ _PROPERTIES = {
     # The default takes a quarter of a 512 MB heap.
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
     # After a kill -9 the broker may register again only when its former session has ended (9 s by default).
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "1500",
+    "broker.heartbeat.interval.ms": "300",
 }
 
 

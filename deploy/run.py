@@ -32,7 +32,7 @@ READY_SECONDS = 80
 STOP_SECONDS = 12
 # A service that dies at once is started again ever more slowly.
 RESTART_SECONDS = (0.2, 10.0)
-STEADY_SECONDS = 30
+STEADY_SECONDS = 10
 _PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 

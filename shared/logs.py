@@ -26,6 +26,7 @@ _SENTENCES = frozenset({"event", "error", "reason", "detail", "hint", "exception
 
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _PHONE = re.compile(r"(?<![\w-])\+?\(?\d(?:[\s()./-]?\d){8,14}(?![\w-])")
+SELDOM_SECONDS = 30.0
 _FIRST = ("timestamp", "level", "service", "event")
 # Libraries quote the value they choke on; a lower-case identifier is more likely a column or a key of ours.
 _QUOTED = re.compile(r"""(['"])(?![a-z_.]+\1).*?\1|(?<==)\(.*?\)""")
@@ -63,6 +64,7 @@ def configure_logs(service: str, console: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(Seldom("aiokafka"))
     formatter = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(formatter(processors=[formatter.remove_processors_meta, renderer], foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
@@ -73,6 +75,21 @@ def configure_logs(service: str, console: bool | None = None) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("httpx", "httpcore", "aiokafka", "asyncio", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class Seldom(logging.Filter):
+    """Lets one place in a library speak once in `SELDOM_SECONDS`: while Kafka is away its client never ceases to."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(library)
+        self._spoke: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = (record.pathname, record.lineno)
+        if super().filter(record) and record.created - self._spoke.get(place, 0.0) < SELDOM_SECONDS:
+            return False
+        self._spoke[place] = record.created
+        return True
 
 
 def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

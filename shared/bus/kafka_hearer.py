@@ -16,7 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import metrics
-from shared.bus.kafka import PARTITIONS, ensure_topics
+from shared.bus.kafka import PARTITIONS, RETRY_MS, ensure_topics
 from shared.clock import EPOCH
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
@@ -76,8 +76,10 @@ class KafkaHearer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            retry_backoff_ms=RETRY_MS,
+            # The least that brokers allow unless told otherwise: so long its group waits for a member that was killed.
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=120_000,
             max_partition_fetch_bytes=READ_AHEAD_BYTES,

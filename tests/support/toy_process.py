@@ -2,7 +2,6 @@
 
 With TOY_KILL set it kills itself with SIGKILL at a named moment, now and then: `before_commit`, `after_commit`,
 `after_ack`. With TOY_MUTANT=position_first it moves its position before its effects, which no test may let pass.
-Its group on Kafka misses it after 6 seconds, the least that a broker allows unless told otherwise.
 With TOY_HANG it hangs at its first batch: `waiting` in it for ever, `busy` so that nothing else runs, `publishing` it,
 or `deaf`, its Kafka client having quietly ceased to fetch. TOY_STUCK are the seconds after which that counts.
 """
@@ -28,15 +27,6 @@ from tests.support.toys import HEARER, SPEAKER, speak, toy
 
 CHANCE = float(os.environ.get("TOY_CHANCE", "0.05"))
 dice = random.Random(int(os.environ.get("TOY_SEED", "0")))
-
-
-def missed_soon() -> None:
-    consumer = kafka_hearer.AIOKafkaConsumer
-
-    def watched(*topics: str, **given: Any) -> Any:
-        return consumer(*topics, **given | {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 2_000})
-
-    kafka_hearer.AIOKafkaConsumer = watched  # type: ignore[misc]
 
 
 def perhaps_die() -> None:
@@ -181,7 +171,6 @@ async def _speak(speaker: Any) -> None:
 
 if __name__ == "__main__":
     configure_logs("toy", console=False)
-    missed_soon()
     if moment := os.environ.get("TOY_KILL"):
         MOMENTS[moment]()
     if how := os.environ.get("TOY_HANG"):

@@ -134,3 +134,17 @@ def test_for_a_person_watching_lines_are_for_reading(capsys: pytest.CaptureFixtu
     assert "ready" in out
     assert "port=8001" in out
     assert "anna@" not in out
+
+
+def test_a_client_of_kafka_that_repeats_itself_is_heard_once_and_everybody_else_always(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs("scoring", console=False)
+    for port in range(50):
+        logging.getLogger("aiokafka.conn").error("Unable connect to node %s", port)
+        logging.getLogger("uvicorn.error").error("refused %s", port)
+    logging.getLogger("aiokafka.conn").error("something else")
+    lines = [line["event"] for line in said(capsys)]
+    assert [line for line in lines if str(line).startswith("Unable")] == ["Unable connect to node 0"]
+    assert len([line for line in lines if str(line).startswith("refused")]) == 50
+    assert lines[-1] == "something else"
