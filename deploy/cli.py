@@ -1,9 +1,10 @@
-"""The command `leadline`: run everything here, make keys, import leads, tend to what is held, tell again."""
+"""The command `leadline`: run all here, make keys and accounts, import leads, tend to what is held, tell again."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from shared.keys import Scope
+from shared.keys import Role, Scope
 from shared.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -23,6 +24,8 @@ keys_app = typer.Typer(
     no_args_is_help=True, help="Keys beside the operator's, each for what it needs; services see a change at once."
 )
 app.add_typer(keys_app, name="keys")
+accounts_app = typer.Typer(no_args_is_help=True, help="People who sign in to the console; a change counts at once.")
+app.add_typer(accounts_app, name="accounts")
 
 
 @app.command()
@@ -115,6 +118,60 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The id
 
     key = revoke(keys_file(), key_id)
     typer.echo(f"{key.id} for {key.name} opens nothing from now on; services know within two seconds.")
+
+
+ROLES = {role.replace("_", "-"): role for role in Role if role is not Role.reader}
+Login = Annotated[str, typer.Argument(metavar="NAME", help="What the person types to sign in.")]
+
+
+@accounts_app.command("add")
+def accounts_add(
+    name: Login,
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")],
+    rep: Annotated[UUID | None, typer.Option(help="Of a rep: the id in GET /v1/reps.")] = None,
+) -> None:
+    """Make an account; the password is asked for, or read from a pipe."""
+    from deploy.accounts import accounts_file, add
+
+    if role not in ROLES:
+        raise SystemExit(f"There is no role {role!r}; there are {', '.join(ROLES)}.")
+    file = accounts_file()
+    account = add(file, name.strip(), _password(), ROLES[role], rep, datetime.now(UTC))
+    typer.echo(f"{account.name} may sign in as {role}; the account is in {file}.")
+
+
+@accounts_app.command("list")
+def accounts_list() -> None:
+    """Show the accounts there are: name, role, when it was made, and of a rep whose worklist it is."""
+    from deploy.accounts import accounts_file, as_text
+    from services.insights.accounts import read_accounts
+
+    typer.echo(as_text(read_accounts(accounts_file())) or "There is no account but the operator's.")
+
+
+@accounts_app.command("password")
+def accounts_password(name: Login) -> None:
+    """Give somebody a new password; whoever was signed in with the old one is signed out."""
+    from deploy.accounts import accounts_file, set_password
+
+    set_password(accounts_file(), name.strip(), _password())
+    typer.echo(f"The new password of {name.strip()} counts from now on.")
+
+
+@accounts_app.command("remove")
+def accounts_remove(name: Login) -> None:
+    """Take an account away; whoever was signed in by it is signed out."""
+    from deploy.accounts import accounts_file, remove
+
+    remove(accounts_file(), name.strip())
+    typer.echo(f"{name.strip()} is signed out, and cannot sign in any more.")
+
+
+def _password() -> str:
+    """Never an argument, which everybody on the machine could read."""
+    if sys.stdin.isatty():
+        return typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 @app.command("import")

@@ -17,14 +17,18 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from deploy.topic_map import declared
-from shared.keys import Scope
+from shared.keys import SCOPES as SCOPES_OF
+from shared.keys import Role, Scope
 from shared.security import OPENED_BY
 from shared.service import Runtime
 from shared.web import build_app
 
 PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
 ANYONE, SITE_KEY, SIGNED_LINK, THIS_MACHINE = "anyone", "site key", "signed link", "this machine"
-WAYS = frozenset({ANYONE, SITE_KEY, SIGNED_LINK, THIS_MACHINE, *Scope})
+PASSWORD, REP = "a password", "rep"
+WAYS = frozenset({ANYONE, SITE_KEY, SIGNED_LINK, THIS_MACHINE, PASSWORD, REP, *Scope})
+ROLES = (Role.operator, Role.marketer, Role.lead_manager, Role.rep)
+"""Those that people have who sign in."""
 
 SCOPES: Mapping[Scope, str] = {
     Scope.post: "post leads and activities from a server, trusted as the operator is and answered with `lead_id`",
@@ -47,11 +51,17 @@ The operator's key (`LEADLINE_API_KEY`) has every scope. A key of your own has t
 |---|---|
 """
 _BETWEEN = """
-Both are sent as `Authorization: Bearer lk_…`; to the console, in a browser, as the password of any name. Without one,
-and with one that is not known, the answer is 401; with one that lacks the scope, 403 with `missing_scope`. A **site
-key** (`X-Site-Key: pk_…`) is public: it may post, and learns nothing. A **signed link** comes in a mail and is good for
-what that mail was about. **This machine** means a reader who sits at it, where that is switched on
-(`NURTURE_MAIL_PAGE`, `INSIGHTS_CONSOLE=open`); it needs no key then.
+Both are sent as `Authorization: Bearer lk_…`. Without one, and with one that is not known, the answer is 401; with one
+that lacks the scope, 403 with `missing_scope`. A **site key** (`X-Site-Key: pk_…`) is public: it may post, and learns
+nothing. A **signed link** comes in a mail and is good for what that mail was about. **This machine** means a reader who
+sits at it, where that is switched on (`INSIGHTS_CONSOLE=open`); it needs no key then.
+
+People [sign in](console.md#signing-in) to the console, which then asks each service in their name. What a person may do
+hangs on their role, and every service looks at it for itself; a **rep** sees and answers what is theirs, and in their
+own name alone:
+
+| role | scopes |
+|---|---|
 """
 
 
@@ -111,14 +121,38 @@ def _calls_of(dependant: Dependant | None) -> Iterator[Any]:
         yield from _calls_of(one)
 
 
+def opens(role: Role, door: Door) -> bool:
+    """Whether somebody who signed in gets past the guard of a route, be it that it has none."""
+    own = role is Role.rep and REP in door.opened_by
+    return own or ANYONE in door.opened_by or bool(SCOPES_OF[role] & set(door.opened_by))
+
+
 def as_page(services: Mapping[str, Sequence[Door]]) -> str:
     scopes = "".join(f"| `{scope}` | {SCOPES[scope]} |\n" for scope in Scope)
-    return "".join([_HEAD, scopes, _BETWEEN, *(_table(name, found) for name, found in services.items())])
+    roles = "".join(f"| {_role(role)} | {_scopes_of(role)} |\n" for role in ROLES)
+    return "".join([_HEAD, scopes, _BETWEEN, roles, *(_table(name, found) for name, found in services.items())])
 
 
 def _table(service: str, found: Sequence[Door]) -> str:
-    rows = "".join(f"| {door.method} | `{door.path}` | {_in_words(door.opened_by)} |\n" for door in found)
-    return f"\n## {service.capitalize()}\n\n| | route | opened by |\n|---|---|---|\n{rows}"
+    heads = " | ".join(_role(role) for role in ROLES)
+    rows = "".join(
+        f"| {door.method} | `{door.path}` | {_in_words(door.opened_by)} | "
+        f"{' | '.join('yes' if opens(role, door) else '' for role in ROLES)} |\n"
+        for door in found
+    )
+    lines = "|---" * (3 + len(ROLES)) + "|"
+    return f"\n## {service.capitalize()}\n\n| | route | opened by | {heads} |\n{lines}\n{rows}"
+
+
+def _role(role: Role) -> str:
+    return role.replace("_", " ")
+
+
+def _scopes_of(role: Role) -> str:
+    if role is Role.rep:
+        return "their own worklist, and accepting, returning and reporting outcomes"
+    scopes = [scope for scope in Scope if scope in SCOPES_OF[role]]
+    return "all" if len(scopes) == len(Scope) else " ".join(f"`{scope}`" for scope in scopes)
 
 
 def _in_words(ways: tuple[str, ...]) -> str:

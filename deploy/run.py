@@ -132,12 +132,11 @@ def say(text: str) -> None:
 
 
 def prepare_environment(data_dir: Path) -> None:
-    """What a newcomer need not set: a key of the operator, the demo site, the page with the mails."""
+    """What a newcomer need not set: a key of the operator, the demo site, the open console."""
     data_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LEADLINE_DATA_DIR", str(data_dir))
     if may_have_demo(os.environ.get("CAPTURE_PUBLIC_URL") or os.environ.get("LEADLINE_PUBLIC_URL") or ""):
         os.environ.setdefault("CAPTURE_DEMO_SITE", "on")
-    os.environ.setdefault("NURTURE_MAIL_PAGE", "on")
     os.environ.setdefault("INSIGHTS_CONSOLE", "open")
     if not os.environ.get("LEADLINE_API_KEY") and not os.environ.get("LEADLINE_API_KEY_FILE"):
         os.environ["LEADLINE_API_KEY"] = _own_key(data_dir / "api_key")
@@ -262,6 +261,15 @@ def _welcome(settings: Settings, seconds: float) -> str:
     if CaptureSettings.load().demo_site:
         lines.append(f"  Landing page      {settings.public_url_of('capture')}/demo")
     if not settings.smtp_url:
-        lines.append(f"  Mails             {settings.public_url_of('nurture')}/mails")
+        lines.append(f"  Mails             {settings.public_url_of('insights')}/mails")
     lines += [f"  API of {name:<10} {settings.public_url_of(name)}/docs" for name in SERVICES]
-    return "\n".join([*lines, f"  Operator's key    {settings.api_key}", "", "Ctrl-C stops everything.", ""])
+    return "\n".join(
+        [
+            *lines,
+            f"  Operator's key    {settings.api_key}",
+            "                    signs in to the console too, with the name operator",
+            "",
+            "Ctrl-C stops everything.",
+            "",
+        ]
+    )

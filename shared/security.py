@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from fastapi.security import HTTPBearer
 from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import HTTPConnection
 
+from shared.clock import SystemClock
 from shared.errors import NotFound, Refused, Unauthorised
-from shared.keys import Key, Keys, Scope
+from shared.keys import SCOPES, Key, Keys, Role, Scope
 
 E = TypeVar("E", bound=Callable[..., Any])
 OPENED_BY = "opened_by"
+SESSION_TIME = timedelta(minutes=10)
 
 
 class BadLink(NotFound):
@@ -39,15 +42,18 @@ class MissingScope(Refused):
 
 
 def opened_by(*ways: str) -> Callable[[E], E]:
-    """Says of a plain route who may ask it: scopes, or `anyone`, `site key`, `signed link`, `this machine`."""
+    """Says of a route without a guard who may ask it: scopes, or a word of `deploy.key_matrix`."""
     return lambda endpoint: setattr(endpoint, OPENED_BY, ways) or endpoint
 
 
 def key_of(request: HTTPConnection) -> Key | None:
-    """The key that the request carries, None without one and for one that is not known."""
+    """The key that the request carries, or that of who signed in; None without one and for one that is not known."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
     keys: Keys = request.app.state.keys
-    return keys.find(given.strip()) if scheme.lower() == "bearer" else None
+    sessions: Sessions = request.app.state.sessions
+    return keys.find(given.strip()) or sessions.find(given.strip())
 
 
 def allow(key: Key | None, scope: Scope) -> Key:
@@ -97,3 +103,21 @@ class Signer:
         if until is not None and now.timestamp() >= until:
             raise ExpiredLink
         return value
+
+
+class Sessions:
+    """Tokens by which the console asks the services for somebody who signed in. All services share the secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._signer = Signer("session", secret)
+
+    def token(self, account: str, role: Role, rep: UUID | None = None) -> str:
+        """Good for `SESSION_TIME`, whatever becomes of the account meanwhile: make one for each question."""
+        return self._signer.sign([account, role, rep and str(rep)], SystemClock().now() + SESSION_TIME)
+
+    def find(self, token: str) -> Key | None:
+        try:
+            account, role, rep = self._signer.read(token, SystemClock().now())
+        except (BadLink, ExpiredLink):
+            return None
+        return Key(account, role, "", SCOPES[Role(role)], rep=UUID(rep) if rep else None)

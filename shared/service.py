@@ -100,6 +100,7 @@ class Runtime(Generic[S]):
             routes=self.service.routes if serves else (),
             operator_key=self.settings.api_key,
             keys_file=self.settings.keys_file,
+            secret=self.settings.secret,
             lifespan=lifespan,
             ready=self.readiness(parts),
             **extras,

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
 from inspect import iscoroutinefunction
 from pathlib import Path
+from secrets import token_bytes
 from time import perf_counter
 
 import structlog
@@ -34,6 +35,7 @@ from shared.gate import Gate
 from shared.keys import Keys
 from shared.pages import CONTENT_SECURITY_POLICY
 from shared.problems import MEDIA_TYPE, answer, answer_to, problem
+from shared.security import Sessions
 from shared.trace import traced
 
 log = structlog.get_logger()
@@ -63,6 +65,7 @@ def build_app(
     *,
     operator_key: str,
     keys_file: Path | None = None,
+    secret: bytes | None = None,
     routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan[FastAPI] | None = None,
     ready: Mapping[str, Ready] | None = None,
@@ -74,6 +77,7 @@ def build_app(
     """The app of a service.
 
     `routes` are plain Starlette routes and mounts, for hot paths and pages; their errors are said in the same way.
+    `secret` is what sessions are signed with; without one nobody can have signed in.
     `body_bytes` raises the cap of 64 kB for exact paths, up to 1 MB: `{"/v1/activities": 1_000_000}`.
     `ready` names the parts that /readyz asks, each a coroutine function that raises when it is not.
     `middleware` runs inside the error answers and outside the gate: the place of `SiteCors`.
@@ -93,6 +97,7 @@ def build_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.keys = Keys(operator_key, keys_file)
+    app.state.sessions = Sessions(secret or token_bytes(32))
     # Set when the server begins to stop: streams that would never end by themselves watch it.
     app.state.stopping = asyncio.Event()
     app.router.routes.extend([*routes, *_own_routes(ready or {})])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.requests import HTTPConnection
 
 from services.handover import export, offering, offers, outcomes, reps, worklist
 from services.handover.domain import words
@@ -30,7 +31,7 @@ from services.handover.schemas import (
 )
 from shared.errors import Malformed, NotFound, Refused
 from shared.events.envelope import Actor
-from shared.keys import Scope
+from shared.keys import Key, Scope
 from shared.leads import Cause, Lead
 from shared.lifecycle import Stage
 from shared.paging import Pages
@@ -42,24 +43,50 @@ if TYPE_CHECKING:
     from services.handover.repository import SalesLeads
     from shared.database import Connection
 
+
+class OrRep(Bearer):
+    """A key with the scope, or a rep who signed in and then gets no further than what is theirs."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.opened_by = (scope, "rep")
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        key = key_of(request)
+        if key is None or key.rep is None:
+            allow(key, self.scope)
+
+
+class NotYours(Refused):
+    """A rep asks in their own name alone."""
+
+    status = 403
+    title = "Not allowed"
+
+
+for_worklist = APIRouter(prefix="/v1", dependencies=[Depends(OrRep(Scope.read))])
+for_selling = APIRouter(prefix="/v1", dependencies=[Depends(OrRep(Scope.work))])
 for_read = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.read))])
 for_card = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.card))])
 for_work = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.work))])
 for_configure = APIRouter(prefix="/v1", dependencies=[Depends(Bearer(Scope.configure))])
-routers = (for_read, for_card, for_work, for_configure)
+routers = (for_worklist, for_selling, for_read, for_card, for_work, for_configure)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-@for_read.get("/worklist")
+@for_worklist.get("/worklist")
 async def show_worklist(
     request: Request, rep: UUID | None = None, test: bool = False, limit: Limit = 50, cursor: str | None = None
 ) -> Worklist:
     """The leads that are with sales, hottest first; of one rep those offered to or held by them.
 
-    A key without the scope `card` is told no name and no company.
+    A key without the scope `card` is told no name and no company. A rep is told of their own, and of nobody else's.
     """
     runtime: Runtime[SalesLead] = runtime_of(request)
+    key = key_of(request)
+    assert key is not None
+    rep = _own(key, rep)
     now = runtime.clock.now()
     pages = Pages(f"worklist {rep or ''} {test}", runtime.settings.secret)
     after = pages.read(cursor, now)
@@ -67,7 +94,7 @@ async def show_worklist(
     async with runtime.database.connection() as connection:
         rows = await worklist.page(connection, test=test, rep=rep, after=keys, limit=limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
-    named = Scope.card in allow(key_of(request), Scope.read).scopes
+    named = key.rep is not None or Scope.card in key.scopes
     items = [_item(row, now, named=named) for row in rows[:limit]]
     return Worklist(items=items, next=pages.after(_keys(last)) if last else None)
 
@@ -106,7 +133,7 @@ async def change_rep(request: Request, rep_id: UUID, given: RepChange) -> Rep:
     return Rep(**row)
 
 
-@for_work.post("/leads/{lead_id}/accept")
+@for_selling.post("/leads/{lead_id}/accept")
 async def accept(request: Request, lead_id: UUID, given: Acceptance) -> Standing:
     """A rep takes a lead that is offered to them, or to nobody; 409 when another rep has it."""
     async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
@@ -115,7 +142,7 @@ async def accept(request: Request, lead_id: UUID, given: Acceptance) -> Standing
     return _standing(lead)
 
 
-@for_work.post("/leads/{lead_id}/return")
+@for_selling.post("/leads/{lead_id}/return")
 async def give_back(request: Request, lead_id: UUID, given: Return) -> Standing:
     """A rep gives a lead back, with a reason; it is nurtured, and does not come back at once."""
     async with _of_rep(request, lead_id, given.rep) as (lead, rep_id, now):
@@ -124,7 +151,7 @@ async def give_back(request: Request, lead_id: UUID, given: Return) -> Standing:
     return _standing(lead)
 
 
-@for_work.post("/leads/{lead_id}/outcome")
+@for_selling.post("/leads/{lead_id}/outcome")
 async def take_outcome(request: Request, lead_id: UUID, given: OutcomeReport) -> Standing:
     """What became of the lead. `won` from accepted passes through the opportunity; 409 where the stage forbids it."""
     if given.currency and not given.value:
@@ -164,16 +191,22 @@ async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
 async def _of_rep(
     request: Request, lead_id: UUID, rep: str
 ) -> AsyncGenerator[tuple[Lead[SalesLead], UUID | None, datetime]]:
-    """A lead to work on in the name of a rep, or of whoever holds the key when none is named."""
+    """A lead to work on in the name of a rep, or of whoever holds the key when none is named. Raises `NotYours`."""
     runtime: Runtime[SalesLead] = runtime_of(request)
-    now = runtime.clock.now()
+    key, now = key_of(request), runtime.clock.now()
+    assert key is not None
     async with runtime.database.connection() as connection:
-        rep_id = await _rep_id(connection, rep) if rep else None
-    cause = Cause(
-        time=now, actor=Actor("person", str(rep_id or allow(key_of(request), Scope.work).id)), trace=traceparent()
-    )
+        rep_id = _own(key, await _rep_id(connection, rep) if rep else None)
+    cause = Cause(time=now, actor=Actor("person", str(rep_id or key.id)), trace=traceparent())
     async with runtime.leads.work([lead_id], cause=cause) as work:
         yield work.lead(lead_id), rep_id, now
+
+
+def _own(key: Key, rep: UUID | None) -> UUID | None:
+    """The rep that is asked for; of a rep's session that rep. Raises `NotYours`."""
+    if key.rep is not None and rep not in (None, key.rep):
+        raise NotYours
+    return key.rep or rep
 
 
 async def _rep_id(connection: Connection, named: str) -> UUID:

@@ -1,40 +1,47 @@
-"""Who may read: whoever has a key for it, and with INSIGHTS_CONSOLE=open whoever sits at this machine."""
+"""Who may read: whoever signed in or has a key for it, and with INSIGHTS_CONSOLE=open whoever sits at this machine."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from services.insights.session import AT_THIS_MACHINE, SignedIn, Visitor
 from services.insights.settings import InsightsSettings
 from shared.errors import Refused, Unauthorised
-from shared.keys import Key, Keys, Scope
+from shared.keys import SCOPES, Role, Scope
 from shared.security import Bearer, allow, key_of
 from shared.service import Runtime
 
-ASK = {"WWW-Authenticate": 'Basic realm="Leadline console", charset="UTF-8"'}
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_READS = frozenset({"GET", "HEAD"})
 
 
 class Reader(Bearer):
-    """A key with a scope, also as a password, as a dependency of what programs and the console's scripts ask.
+    """A scope as a dependency of what programs and the console ask: of a key, an account, or whoever sits here.
 
-    On an open console somebody at this machine who brings no key needs none. Raises as `Bearer`.
+    What a browser sends along by itself opens a form only when a page of ours has sent it. Raises as `Bearer`, and
+    `FromElsewhere`. Who it was is `request.state.visitor`.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *, or_rep: bool = False) -> None:
         super().__init__(scope)
-        self.opened_by = (scope, "this machine")
+        here = ("this machine",) if scope in SCOPES[Role.reader] else ()
+        self.opened_by = (scope, *(("rep",) if or_rep else ()), *here)
+        self.or_rep = or_rep
 
     async def __call__(self, request: HTTPConnection) -> None:
-        if "authorization" in request.headers or not _sits_here(request):
-            allow(key_of(request) or _key_as_password(request), self.scope)
+        visitor = _visitor(request)
+        if visitor is None:
+            raise Unauthorised
+        request.state.visitor = visitor
+        if request.scope["method"] not in _READS and "authorization" not in request.headers:
+            signed_in_of(request).check_origin(request)
+        if not (self.or_rep and visitor.key.rep):
+            allow(visitor.key, self.scope)
 
     async def during(self, request: HTTPConnection, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """The stream for as long as the request would still be let in: a key may be taken back in between."""
@@ -45,26 +52,18 @@ class Reader(Bearer):
                     yield part
 
 
-class PageReader(Reader):
-    """The same for pages: a browser then asks its user for the key, as the password of any name."""
-
-    async def __call__(self, request: HTTPConnection) -> None:
-        try:
-            await super().__call__(request)
-        except Unauthorised:
-            raise HTTPException(401, "A key is needed: any name, and the key as the password.", headers=ASK) from None
+def signed_in_of(request: HTTPConnection) -> SignedIn:
+    runtime: Runtime[object] = request.app.state.runtime
+    found: SignedIn = runtime.attached["signed_in"]
+    return found
 
 
-def _key_as_password(request: HTTPConnection) -> Key | None:
-    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        _, _, given = base64.b64decode(sent.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    keys: Keys = request.app.state.keys
-    return keys.find(given)
+def _visitor(request: HTTPConnection) -> Visitor | None:
+    if "authorization" in request.headers:
+        return Visitor(key) if (key := key_of(request)) else None
+    runtime: Runtime[object] = request.app.state.runtime
+    signed_in = signed_in_of(request).visitor(request, runtime.clock.now())
+    return signed_in or (AT_THIS_MACHINE if _sits_here(request) else None)
 
 
 def _sits_here(request: HTTPConnection) -> bool:

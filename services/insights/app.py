@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from services.insights import api, console, handlers, heard
+from services.insights import api, console, handlers, heard, mails, signing_in
+from services.insights.attempts import Attempts
 from services.insights.domain.lead import LeadView
 from services.insights.pages import STATIC, console_pages
 from services.insights.repository import LeadViews
+from services.insights.services import Services
+from services.insights.session import SignedIn
 from services.insights.settings import InsightsSettings
 from services.insights.stream import StageStream
 from shared.events import handover, nurture
@@ -42,6 +45,9 @@ def equip(runtime: Runtime[LeadView]) -> None:
     assert isinstance(views, LeadViews)
     views.zone = settings.timezone
     runtime.attached["pages"] = console_pages(settings.timezone)
+    runtime.attached["signed_in"] = SignedIn(settings)
+    runtime.attached["attempts"] = Attempts()
+    runtime.attached["services"] = Services(settings)
     runtime.attached["stream"] = StageStream(runtime.database, settings.stream_readers)
 
 
@@ -64,7 +70,7 @@ service: Service[LeadView] = Service(
     },
     publishes=(),
     repository=LeadViews,
-    routers=(*api.routers, console.router),
+    routers=(*api.routers, signing_in.router, console.router, mails.router),
     routes=static_files("insights", STATIC),
     tasks=(heard.keep_marks,),
     serving=(follow_stages,),

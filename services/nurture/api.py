@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from services.nurture import queries
+from services.nurture import kept_mails, queries
 from services.nurture.domain.nurtured import Nurtured
 from services.nurture.repository import Repository
-from services.nurture.schemas import Export, Move, Touches, TouchesToLookAt
+from services.nurture.schemas import Export, KeptMail, KeptMails, Move, Touches, TouchesToLookAt
+from services.nurture.settings import NurtureSettings
+from shared.errors import NotFound
 from shared.keys import Scope
 from shared.lifecycle import NotOwner, Stage, owner
 from shared.paging import Pages
@@ -61,6 +65,37 @@ async def export(request: Request, lead_id: UUID) -> Export:
         held = await queries.held(connection, lead_id)
     kept = [text for touch in held["touches"] if (text := repository.kept_mail(touch["message_id"]))]
     return Export(**held, kept_mails=kept)
+
+
+@for_card.get("/mails")
+async def list_kept_mails(
+    request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None
+) -> KeptMails:
+    """The mails that were kept as files because no mail server is set, newest first."""
+    runtime: Runtime[Nurtured] = runtime_of(request)
+    folder = _folder(runtime)
+    if folder is None:
+        return KeptMails(items=[], next=None, folder=None)
+    pages = Pages("mails", runtime.settings.secret)
+    keys = pages.read(cursor, runtime.clock.now())
+    after = (int(keys[0]), str(keys[1])) if keys else None
+    found = await asyncio.to_thread(kept_mails.newest, folder, after, limit + 1)
+    following = pages.after([str(found[limit - 1][0][0]), found[limit - 1][0][1]]) if len(found) > limit else None
+    return KeptMails(items=[mail for _, mail in found[:limit]], next=following, folder=str(folder))
+
+
+@for_card.get("/mails/{name}")
+async def show_kept_mail(request: Request, name: str) -> KeptMail:
+    folder = _folder(runtime_of(request))
+    if folder is None:
+        raise NotFound("no such mail")
+    return await asyncio.to_thread(kept_mails.whole, folder, name)
+
+
+def _folder(runtime: Runtime[Nurtured]) -> Path | None:
+    settings = runtime.settings
+    assert isinstance(settings, NurtureSettings)
+    return settings.kept_mails if settings.smtp_url is None else None
 
 
 @for_work.post("/leads/{lead_id}/stage")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.nurture import api, courses, handlers, mail_page, unsubscribe_page
+from services.nurture import api, courses, handlers, unsubscribe_page
 from services.nurture.domain.nurtured import Nurtured
 from services.nurture.journey_files import JOURNEYS
 from services.nurture.letters import Letters, Links
@@ -60,7 +60,7 @@ service: Service[Nurtured] = Service(
     timers={courses.NEXT_STEP: handlers.next_step},
     tasks=(send_mails,),
     routers=api.routers,
-    routes=(*unsubscribe_page.routes(pages), *mail_page.routes(pages), *static_files("nurture", STATIC)),
+    routes=(*unsubscribe_page.routes(pages), *static_files("nurture", STATIC)),
     settings=NurtureSettings,
     # Whoever wants no more mail is heard also in a crowd.
     web=lambda _runtime: {"always": (unsubscribe_page.PATH,)},

@@ -45,6 +45,30 @@ class TouchesToLookAt(BaseModel):
     next: str | None
 
 
+class KeptMailLine(BaseModel):
+    name: str
+    to: str
+    subject: str
+    at: datetime
+
+
+class KeptMail(KeptMailLine):
+    """`text` is the text part; `unsubscribe` the address of List-Unsubscribe, "" without; `source` the whole file."""
+
+    sender: str
+    text: str
+    unsubscribe: str
+    source: str
+
+
+class KeptMails(BaseModel):
+    """`folder` is where the files are, null where a mail server takes the mails and none is kept."""
+
+    items: list[KeptMailLine]
+    next: str | None
+    folder: str | None
+
+
 class Move(BaseModel):
     to: Stage
     reason: str = Field(max_length=100)

@@ -23,15 +23,11 @@ def _sender(value: str) -> str:
 
 
 class NurtureSettings(Settings):
-    """`mail_page` shows the mails that were kept as files to readers on this machine; for trying things out only."""
-
     model_config = SettingsConfigDict(env_prefix="NURTURE_")
 
     sender: Annotated[str, AfterValidator(_sender)] = Field(
         "Leadline <hello@localhost>", validation_alias="NURTURE_FROM"
     )
-    mail_page: bool = Field(False, validation_alias="NURTURE_MAIL_PAGE")
-
     company: str = Field("Leadline", validation_alias="LEADLINE_COMPANY", min_length=1, max_length=80)
 
     @property

@@ -179,19 +179,29 @@ async def test_every_page_fits_its_window(browser: Browser, desk: Desk, width: i
     await context.close()
 
 
-async def test_a_closed_console_is_opened_by_the_key(browser: Browser, served_console: Any) -> None:
+async def test_a_closed_console_is_opened_by_signing_in(browser: Browser, served_console: Any) -> None:
     runtime, _, _ = served_console
     closed = insights(runtime.settings.database_url, console="key")
     closed.progress.all_heard(datetime.now(UTC))
     async with served(closed) as url:
-        context = await browser.new_context(http_credentials={"username": "operator", "password": KEY})
-        page = await context.new_page()
-        await page.goto(url)
-        await expect(page.locator("#live .words")).to_have_text("live")
-        await context.close()
-        context = await browser.new_context(http_credentials={"username": "operator", "password": "guessed"})
-        answer = await (await context.new_page()).goto(url)
+        page = await browser.new_page()
+        answer = await page.goto(f"{url}/leads?q=lead+5")
         assert answer is not None
         assert answer.status == 401
-        await context.close()
+        for password in ("guessed", KEY):
+            await page.get_by_label("Name").fill("operator")
+            await page.get_by_label("Password").fill(password)
+            await page.keyboard.press("Enter")
+            if password == "guessed":
+                await expect(page.get_by_role("alert")).to_contain_text("do not go together")
+        await page.wait_for_url(f"{url}/leads?q=lead+5")
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        await page.goto(url)
+        await expect(page.locator("#live .words")).to_have_text("live")
+        await page.get_by_role("button", name="Sign out").click()
+        await page.wait_for_url(f"{url}/sign-in")
+        answer = await page.goto(url)
+        assert answer is not None
+        assert answer.status == 401
+        await page.close()
     await closed.database.close()

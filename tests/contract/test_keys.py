@@ -17,18 +17,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deploy.key_matrix import ANYONE, PAGE, SIGNED_LINK, SITE_KEY, THIS_MACHINE, Door, apps, as_page, doors
+from deploy.key_matrix import (
+    ANYONE,
+    PAGE,
+    PASSWORD,
+    ROLES,
+    SIGNED_LINK,
+    SITE_KEY,
+    THIS_MACHINE,
+    Door,
+    apps,
+    as_page,
+    doors,
+    opens,
+)
 from deploy.keys import make
 from deploy.topic_map import declared
 from shared.clock import SystemClock
 from shared.events.topics import SERVICES
-from shared.keys import Scope
-from shared.security import Bearer, opened_by
+from shared.keys import Role, Scope
+from shared.security import Bearer, Sessions, opened_by
 from shared.service import Runtime
+from shared.settings import Settings
 from shared.web import build_app
 from tests.support.servers import Databases
 
 OPERATOR = "the-operators-key"
+SECRET = "what-all-services-share"
 SITE = {"X-Site-Key": "pk_demo"}
 REFUSED = {401, 403}
 # What a caller sends who knows how; elsewhere an empty object, which is looked at after the key is.
@@ -49,10 +64,11 @@ class Answer(NamedTuple):
 
 
 class Apps(NamedTuple):
-    """The five apps as they run, and keys for them by scope."""
+    """The five apps as they run, keys for them by scope, and the tokens of people who signed in by role."""
 
     apps: dict[str, FastAPI]
     keys: dict[Scope, str]
+    sessions: dict[Role, str]
 
     async def ask(self, door: Door, headers: Mapping[str, str], client: str = "192.0.2.7") -> Answer:
         body = json.dumps(BODIES.get((door.method, door.path), {})).encode() if door.method != "GET" else b""
@@ -106,7 +122,9 @@ async def running(fresh_database: Databases, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("keys")
     now = SystemClock().now()
     keys = {scope: make(folder / "keys.json", scope, [scope], now)[0] for scope in Scope}
-    given = {"database_url": fresh_database(), "api_key": OPERATOR, "data_dir": folder}
+    given = {"database_url": fresh_database(), "api_key": OPERATOR, "data_dir": folder, "given_secret": SECRET}
+    signer = Sessions(Settings.model_validate(given).secret)
+    sessions = {role: signer.token("a_1", role, uuid4() if role is Role.rep else None) for role in ROLES}
     async with AsyncExitStack() as stack:
         made: dict[str, FastAPI] = {}
         for name, service in declared().items():
@@ -115,12 +133,13 @@ async def running(fresh_database: Databases, tmp_path_factory: pytest.TempPathFa
             made[name] = runtime.app(("api",))
             await stack.enter_async_context(made[name].router.lifespan_context(made[name]))
             await asyncio.wait_for(runtime.prepared.wait(), 60)
-        yield Apps(made, keys)
+        yield Apps(made, keys, sessions)
 
 
 DECLARED = {name: doors(name, app) for name, app in apps().items()}
 EVERY = [door for found in DECLARED.values() for door in found]
 GUARDED = [door for door in EVERY if set(door.opened_by) & set(Scope)]
+BY_PASSWORD = [door for door in EVERY if PASSWORD in door.opened_by]
 
 
 def named(door: Door) -> str:
@@ -148,7 +167,8 @@ def test_every_route_says_who_may_ask_it() -> None:
     everywhere = {"/livez", "/readyz", "/metrics", "/docs", "/docs/{file}", "/openapi.json", "/static/{file}"}
     own = {"/static/capture/{file}", "/static/nurture/{file}", "/static/handover/{file}", "/static/insights/{file}"}
     demo = {"/demo", "/demo/thanks", "/demo/form", "/thanks"}
-    assert {door.path for door in EVERY if ANYONE in door.opened_by} == everywhere | own | demo
+    assert {door.path for door in EVERY if ANYONE in door.opened_by} == everywhere | own | demo | {"/sign-in"}
+    assert [named(door) for door in BY_PASSWORD] == ["insights POST /sign-in", "insights POST /sign-out"]
     assert all(door.method == "GET" for door in EVERY if ANYONE in door.opened_by)
 
 
@@ -187,15 +207,42 @@ async def test_a_route_with_a_scope_opens_to_that_scope_and_the_operator_alone(r
     assert (by_site_key not in REFUSED) if SITE_KEY in door.opened_by else (by_site_key == 401)
 
 
-@pytest.mark.parametrize("door", [door for door in EVERY if door not in GUARDED], ids=named)
+@pytest.mark.parametrize("door", GUARDED, ids=named)
+async def test_a_route_with_a_scope_opens_to_the_roles_that_have_it(running: Apps, door: Door) -> None:
+    for role, token in running.sessions.items():
+        status = (await running.ask(door, bearer(token))).status
+        if opens(role, door):
+            assert status not in REFUSED | {500, 503}, role
+        else:
+            assert status == 403, role
+
+
+async def test_only_a_token_that_was_signed_with_the_secret_of_the_installation_opens_anything(running: Apps) -> None:
+    door = Door("scoring", "GET", "/v1/rules", ())
+    forged = Sessions(b"another").token("a_1", Role.operator)
+    body, _, signature = running.sessions[Role.rep].rpartition(".")
+    grown = f"{running.sessions[Role.operator].rpartition('.')[0]}.{signature}"
+    for token in (forged, grown, body):
+        assert (await running.ask(door, bearer(token))).status == 401
+    assert (await running.ask(door, bearer(running.sessions[Role.operator]))).status == 200
+
+
+@pytest.mark.parametrize("door", [door for door in EVERY if door not in (*GUARDED, *BY_PASSWORD)], ids=named)
 async def test_a_route_without_one_answers_every_key_alike(running: Apps, door: Door) -> None:
     kinds = [{}, bearer("wrong"), bearer(OPERATOR), SITE, *map(bearer, running.keys.values())]
+    kinds += map(bearer, running.sessions.values())
     answers = [(await running.ask(door, headers)).status for headers in kinds]
     assert len(set(answers)) == 1
     assert answers[0] not in REFUSED
     # A link that nobody has signed, and a machine that is not this one, find nothing.
     if {SIGNED_LINK, THIS_MACHINE} & set(door.opened_by):
         assert answers[0] == 404
+
+
+@pytest.mark.parametrize("door", BY_PASSWORD, ids=named)
+async def test_no_key_stands_for_a_password(running: Apps, door: Door) -> None:
+    for headers in ({}, bearer(OPERATOR), SITE, *map(bearer, running.sessions.values())):
+        assert (await running.ask(door, headers)).status == 403
 
 
 async def test_a_server_with_a_key_for_posting_learns_whom_it_posted_and_a_site_does_not(running: Apps) -> None:

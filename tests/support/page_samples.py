@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
+from services.insights.navigation import Console, console
 from services.insights.pages.drawing import FlowBack, StageCount, draw, worst
-from shared.pages.navigation import console
+from services.insights.session import AT_THIS_MACHINE, Visitor
+from shared.keys import SCOPES, Key, Role
 
 Row = dict[str, object]
 
@@ -164,6 +166,14 @@ _ADDRESSES = {
     "nurture": "http://127.0.0.1:8003",
     "handover": "http://127.0.0.1:8004",
 }
+
+
+def frame(place: str, role: Role = Role.lead_manager) -> Console:
+    """As somebody in that role sees it."""
+    visitor = Visitor(Key("a_1", "", "", SCOPES[role]), role, "hanne.vestergren")
+    return console(place, _ADDRESSES, "Tarn Sensors", AT_THIS_MACHINE if role is Role.reader else visitor)
+
+
 _MAIN_LINE = ("captured", "registered", "iql", "mql", "sql", "handed_over", "accepted", "opportunity", "customer")
 
 
@@ -195,7 +205,7 @@ HOME = Sample(
     "insights",
     "home.html",
     {
-        "console": console("home", _ADDRESSES, "Tarn Sensors"),
+        "console": frame("home", Role.reader),
         "now": NOW,
         "funnel": {
             "as_of": NOW - timedelta(seconds=2),
@@ -247,7 +257,7 @@ LEADS = Sample(
     "insights",
     "leads.html",
     {
-        "console": console("leads", _ADDRESSES, "Tarn Sensors"),
+        "console": frame("leads"),
         "now": NOW,
         "as_of": NOW - timedelta(seconds=1),
         "leads": [
@@ -281,7 +291,7 @@ LEAD = Sample(
     "insights",
     "lead.html",
     {
-        "console": console("leads", _ADDRESSES, "Tarn Sensors"),
+        "console": frame("leads"),
         "now": NOW,
         "as_of": NOW - timedelta(seconds=1),
         "lead": {
@@ -345,7 +355,57 @@ _UNKNOWN = {
     "source": "",
     "cycle": 1,
 }
+MAILS = Sample(
+    "insights",
+    "mails.html",
+    {
+        "console": frame("mails"),
+        "now": NOW,
+        "mails": [
+            {"name": "2", "to": "daniel@example.com", "subject": "Answer by 14:47: Mara L.", "at": NOW},
+            {
+                "name": "1",
+                "to": "mara.lindqvist@example.com",
+                "subject": "Thank you for writing to Tarn Sensors",
+                "at": NOW - timedelta(days=2),
+            },
+        ],
+        "folder": ".leadline/mail",
+        "problem": "",
+        "next_url": "/mails?after=1",
+    },
+)
+AWAY = "Nurture does not answer just now. All else goes on."
+SIGN_IN = Sample("insights", "sign_in.html", {"company": "Tarn Sensors", "there": "/leads", "name": "", "error": ""})
 INSIGHTS = (
+    SIGN_IN,
+    SIGN_IN.but("again", name="hanne.vestergren", error="Name and password do not go together."),
+    Sample(
+        "insights",
+        "refused.html",
+        {"console": frame("", Role.marketer), "now": NOW, "title": "Not allowed", "words": "Somebody else can."},
+    ),
+    MAILS,
+    MAILS.but("none yet", mails=[], next_url=""),
+    MAILS.but("that are sent", mails=[], next_url="", folder=None),
+    MAILS.but("of a nurture that is away", mails=[], next_url="", folder=None, problem=AWAY),
+    Sample(
+        "insights",
+        "mail.html",
+        {
+            "console": frame("mails"),
+            "now": NOW,
+            "mail": {
+                "name": "1",
+                "subject": "Thank you for writing to Tarn Sensors",
+                "sender": "Tarn Sensors <hello@tarn.example>",
+                "to": "mara.lindqvist@example.com",
+                "at": NOW,
+                "text": "Hello Mara,\n\nthank you. Start here:\nhttps://www.tarn.example/claims?a=1&b=2\n",
+                "unsubscribe": "http://127.0.0.1:8003/u/eyJzIjoxfQ.c2ln",
+            },
+        },
+    ),
     HOME,
     HOME.but(
         "on the first day",
@@ -441,47 +501,8 @@ JOURNEY_MAIL: Row = {
     "subject": "Good that you are here, Mara",
     "unsubscribe": "http://127.0.0.1:8003/u/eyJzIjoxfQ.c2ln",
 }
-_MAIL_CONSOLE = console("mails", {**_ADDRESSES, "nurture": ""}, "Tarn Sensors")
-MAILS = Sample(
-    "nurture",
-    "mails.html",
-    {
-        "console": _MAIL_CONSOLE,
-        "now": NOW,
-        "mails": [
-            {"address": "/mails/2", "to": "daniel@example.com", "subject": "Answer by 14:47: Mara L.", "at": NOW},
-            {
-                "address": "/mails/1",
-                "to": "mara.lindqvist@example.com",
-                "subject": "Thank you for writing to Tarn Sensors",
-                "at": NOW - timedelta(days=2),
-            },
-        ],
-        "folder": ".leadline/mail",
-        "next_url": "/mails?after=1",
-    },
-)
 UNSUBSCRIBE = Sample("nurture", "unsubscribe.html", {"state": "ask", "company": "Tarn Sensors", "flying": False})
 NURTURE = (
-    MAILS,
-    MAILS.but("none yet", mails=[], next_url=""),
-    Sample(
-        "nurture",
-        "mail_kept.html",
-        {
-            "console": _MAIL_CONSOLE,
-            "now": NOW,
-            "mail": {
-                "subject": "Thank you for writing to Tarn Sensors",
-                "sender": "Tarn Sensors <hello@tarn.example>",
-                "to": "mara.lindqvist@example.com",
-                "at": NOW,
-                "text": "Hello Mara,\n\nthank you. Start here:\nhttps://www.tarn.example/claims?a=1&b=2\n",
-                "unsubscribe": "http://127.0.0.1:8003/u/eyJzIjoxfQ.c2ln",
-            },
-            "file_url": "/mails/1.eml",
-        },
-    ),
     UNSUBSCRIBE,
     UNSUBSCRIBE.but("done", state="done"),
     UNSUBSCRIBE.but("done while a mail was leaving", state="done", flying=True),

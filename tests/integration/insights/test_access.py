@@ -1,10 +1,11 @@
-"""Who may read: the operator with the key, and on an open console whoever sits at this very machine."""
+"""Who may read: whoever has a key or signed in, and on an open console whoever sits at this very machine."""
 
 from __future__ import annotations
 
-import base64
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,15 +13,21 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from deploy.accounts import add, remove, set_password
 from deploy.keys import make
-from shared.keys import Scope
+from services.insights import attempts
+from shared.keys import Role, Scope
+from shared.security import Sessions
 from shared.service import Runtime
 from tests.support.lives import KEY, client, insights
+from tests.support.pages import Page
 from tests.support.set_clock import SetClock
 
 PAGES = ("/", "/leads", f"/leads/{uuid4()}")
 READS = ("/v1/funnel", "/v1/leads", f"/v1/leads/{uuid4()}/timeline")
 HERE = {"Host": "127.0.0.1:8005"}
+OURS = {"Origin": "http://127.0.0.1:8005", "Sec-Fetch-Site": "same-origin"}
+PASSWORD = "a quiet lake in May"
 
 
 @asynccontextmanager
@@ -69,18 +76,9 @@ async def test_everybody_else_is_asked(
             answer = await api.get(path)
             assert answer.status_code == 401, path
             asked = answer.headers["www-authenticate"]
-            assert asked.startswith("Basic" if path in PAGES else "Bearer")
-
-
-async def test_a_browser_brings_the_key_as_a_password(insights_dsn: str, clock: SetClock) -> None:
-    for password, status in ((KEY, 200), ("wrong", 401), ("", 401)):
-        sent = base64.b64encode(f"anyone:{password}".encode()).decode()
-        async with console(insights_dsn, clock, "192.0.2.7", "key", Authorization=f"Basic {sent}") as api:
-            assert (await api.get("/")).status_code == status
-            assert (await api.get("/v1/funnel")).status_code == status
-    for nonsense in ("Basic !!!", "Basic " + base64.b64encode(b"\xff\xfe").decode(), "Basic"):
-        async with console(insights_dsn, clock, "192.0.2.7", "key", Authorization=nonsense) as api:
-            assert (await api.get("/")).status_code == 401
+            assert asked == "Bearer"
+            if path in PAGES and "Authorization" not in headers:
+                assert Page.of(answer.text).fields()["to"].attributes["value"] == path
 
 
 @pytest.mark.parametrize("mode", ["key", "open"])
@@ -94,12 +92,10 @@ async def test_a_key_with_a_scope_opens_what_that_is_for_also_at_this_machine(
         (Scope.card, people, figures),
         (Scope.work, (), (*figures, *people)),
     ):
-        password = base64.b64encode(f"anyone:{given[scope]}".encode()).decode()
-        for sent in (f"Bearer {given[scope]}", f"Basic {password}"):
-            headers = {**HERE, "Authorization": sent}
-            async with console(insights_dsn, clock, "127.0.0.1", mode, data_dir=tmp_path, **headers) as api:
-                assert {(await api.get(path)).status_code for path in opened} <= {200, 404}
-                assert {(await api.get(path)).status_code for path in closed} == {403}
+        headers = {**HERE, "Authorization": f"Bearer {given[scope]}"}
+        async with console(insights_dsn, clock, "127.0.0.1", mode, data_dir=tmp_path, **headers) as api:
+            assert {(await api.get(path)).status_code for path in opened} <= {200, 404}
+            assert {(await api.get(path)).status_code for path in closed} == {403}
 
 
 async def test_the_operators_key_opens_all(insights_dsn: str, clock: SetClock) -> None:
@@ -110,6 +106,159 @@ async def test_the_operators_key_opens_all(insights_dsn: str, clock: SetClock) -
 
 async def test_what_needs_no_key_tells_nothing(runtime: Runtime[Any]) -> None:
     async with client(runtime, Host="elsewhere") as api:
-        assert (await api.get("/static/console.css")).status_code == 200
+        assert (await api.get("/static/insights/console.css")).status_code == 200
         assert (await api.get("/static/insights/home.js")).status_code == 200
         assert (await api.get("/livez")).status_code == 200
+
+
+async def sign_in(api: httpx.AsyncClient, name: str, password: str, **changes: str) -> httpx.Response:
+    form = {"name": name, "password": password, "to": changes.pop("to", "/")}
+    return await api.post("/sign-in", data=form, headers={**OURS, **changes})
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with one account of each role, whose passwords are hashed in no time."""
+    monkeypatch.setattr("services.insights.accounts.COST", 2)
+    file = tmp_path / "accounts.json"
+    add(file, "hanne", PASSWORD, Role.lead_manager, None, clock.now())
+    add(file, "marek", PASSWORD, Role.marketer, None, clock.now())
+    add(file, "daniel", PASSWORD, Role.rep, uuid4(), clock.now())
+    return file
+
+
+async def test_who_signs_in_is_known_from_then_on_and_after_signing_out_is_not(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        answer = await sign_in(api, "Hanne", PASSWORD, to="/leads?q=mara")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/leads?q=mara")
+        cookie = answer.headers["set-cookie"]
+        assert all(word in cookie for word in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"))
+        for path in (*PAGES, *READS):
+            assert (await api.get(path)).status_code in (200, 404), path
+        assert "hanne" in (await api.get("/leads")).text
+        assert (await api.post(f"/v1/leads/{uuid4()}/stage", json={})).status_code == 401, "a cookie is no key"
+        assert (await api.post("/sign-out", headers=OURS)).status_code == 303
+        assert (await api.get("/leads")).status_code == 401
+
+
+async def test_the_operators_key_is_the_password_of_the_operator(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        assert (await sign_in(api, "operator", PASSWORD)).status_code == 403
+        assert (await sign_in(api, "operator", KEY)).status_code == 303
+        assert (await api.get("/")).status_code == 200
+
+
+async def test_a_session_ends_with_its_time_its_password_and_its_account(
+    insights_dsn: str, clock: SetClock, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.keys.LOOK_SECONDS", 0.0)
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        for ending in (
+            lambda: clock.advance(timedelta(hours=12, minutes=1)),
+            lambda: set_password(accounts, "hanne", PASSWORD),
+            lambda: remove(accounts, "hanne"),
+        ):
+            assert (await sign_in(api, "hanne", PASSWORD)).status_code == 303
+            assert (await api.get("/v1/funnel")).status_code == 200
+            ending()
+            assert (await api.get("/v1/funnel")).status_code == 401
+
+
+async def test_each_role_opens_its_pages_and_no_others(insights_dsn: str, clock: SetClock, accounts: Path) -> None:
+    for name, opened, closed in (
+        ("marek", {"/", "/leads", "/mails"}, set[str]()),
+        ("daniel", set[str](), {"/leads", "/mails", "/v1/funnel", "/v1/leads"}),
+    ):
+        async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+            await sign_in(api, name, PASSWORD)
+            assert {(await api.get(path)).status_code for path in opened} <= {200}
+            assert {(await api.get(path)).status_code for path in closed} <= {403}
+
+
+async def test_wrong_names_and_wrong_passwords_are_answered_alike(
+    insights_dsn: str, clock: SetClock, tmp_path: Path
+) -> None:
+    add(tmp_path / "accounts.json", "hanne", PASSWORD, Role.lead_manager, None, clock.now())
+    async with console(insights_dsn, clock, "192.0.2.7", "key", tmp_path) as api:
+        took: dict[str, float] = {}
+        said: set[tuple[int, str]] = set()
+        for name in ("hanne", "nobody"):
+            began = time.process_time()
+            answer = await sign_in(api, name, "a guess of somebody")
+            took[name] = time.process_time() - began
+            said.add((answer.status_code, answer.text.replace(name, "")))
+            assert "set-cookie" not in answer.headers
+        assert len(said) == 1
+        assert 0.5 < took["hanne"] / took["nobody"] < 2
+
+
+async def test_guessing_is_slow_and_locks_nobody_out_who_is_elsewhere(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        for _ in range(attempts.MOST_OF_BOTH):
+            assert (await sign_in(api, "operator", "a guess")).status_code == 403
+        refused = await sign_in(api, "operator", KEY)
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["retry-after"]) <= attempts.WINDOW_SECONDS + 1
+        assert (await sign_in(api, "hanne", PASSWORD)).status_code == 303
+    async with console(insights_dsn, clock, "192.0.2.8", "key", accounts.parent) as elsewhere:
+        assert (await sign_in(elsewhere, "operator", KEY)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://attacker.example", "Sec-Fetch-Site": ""},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8005", "Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+async def test_a_form_on_another_page_signs_nobody_in_or_out(
+    insights_dsn: str, clock: SetClock, accounts: Path, headers: dict[str, str]
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        assert (await sign_in(api, "hanne", PASSWORD, **headers)).status_code == 403
+        assert (await api.get("/")).status_code == 401
+        await sign_in(api, "hanne", PASSWORD)
+        assert (await api.post("/sign-out", headers=headers)).status_code == 403
+        assert (await api.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("there", ["https://attacker.example/", "//attacker.example", "/\\attacker.example", "x", ""])
+async def test_signing_in_leads_to_no_other_site(
+    insights_dsn: str, clock: SetClock, accounts: Path, there: str
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        assert (await sign_in(api, "operator", KEY, to=there)).headers["location"] == "/"
+
+
+async def test_behind_https_the_cookie_travels_no_other_way(insights_dsn: str, clock: SetClock, accounts: Path) -> None:
+    runtime = insights(insights_dsn, clock, data_dir=accounts.parent, insights_public_url="https://leads.example")
+    transport = httpx.ASGITransport(app=runtime.app(("api",)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://inside:8005") as api:
+        answer = await sign_in(api, "operator", KEY, Origin="https://leads.example")
+    assert answer.headers["set-cookie"].startswith("__Host-leadline=")
+    assert "Secure" in answer.headers["set-cookie"]
+    await runtime.database.close()
+
+
+async def test_a_cookie_is_no_token_and_a_token_no_cookie(insights_dsn: str, clock: SetClock, accounts: Path) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        await sign_in(api, "operator", KEY)
+        cookie = api.cookies["leadline"]
+        assert (await api.get("/v1/funnel", headers={"Authorization": f"Bearer {cookie}"})).status_code == 401
+        runtime = insights(insights_dsn, clock)
+        token = Sessions(runtime.settings.secret).token("operator", Role.operator)
+        await runtime.database.close()
+        api.cookies.clear()
+        api.cookies.set("leadline", token)
+        assert (await api.get("/v1/funnel")).status_code == 401
+        api.cookies.clear()
+        assert (await api.get("/v1/funnel", headers={"Authorization": f"Bearer {token}"})).status_code == 200

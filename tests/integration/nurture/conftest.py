@@ -52,7 +52,7 @@ async def house(nurture_dsn: str, clock: SetClock, mails: Inbox, tmp_path: Path)
 @pytest.fixture
 async def home(nurture_dsn: str, clock: SetClock, tmp_path: Path) -> AsyncGenerator[Nurture]:
     """Nurture without a mail server, as a newcomer runs it."""
-    made = nurture(nurture_dsn, clock, tmp_path, mail_page=True)
+    made = nurture(nurture_dsn, clock, tmp_path)
     yield made
     await made.sender.close()
     await made.runtime.database.close()

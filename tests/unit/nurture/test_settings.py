@@ -12,7 +12,7 @@ from shared.settings import BadSettings
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NURTURE_FROM", "NURTURE_MAIL_PAGE", "LEADLINE_COMPANY", "LEADLINE_DATA_DIR"):
+    for name in ("NURTURE_FROM", "LEADLINE_COMPANY", "LEADLINE_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@localhost/nothing")
     monkeypatch.setenv("LEADLINE_API_KEY", "the-operators-key")
@@ -23,14 +23,12 @@ def test_a_newcomer_need_set_nothing() -> None:
     assert settings.sender == "Leadline <hello@localhost>"
     assert settings.sender_domain == "localhost"
     assert settings.kept_mails == Path(".leadline/mail")
-    assert not settings.mail_page
 
 
-def test_the_sender_and_the_page_are_set_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sender_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NURTURE_FROM", "Tarn Sensors <hello@tarn.example>")
-    monkeypatch.setenv("NURTURE_MAIL_PAGE", "on")
     settings = NurtureSettings.load()
-    assert (settings.sender_domain, settings.mail_page) == ("tarn.example", True)
+    assert settings.sender_domain == "tarn.example"
 
 
 @pytest.mark.parametrize("sender", ["nobody", "Tarn <>", "a@b, c@d", "Tarn\r\nBcc: x@y <hello@tarn.example>", "a@@b"])

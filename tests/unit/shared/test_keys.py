@@ -83,7 +83,7 @@ def test_a_file_that_is_as_it_was_is_not_read_again(
 ) -> None:
     write(file, entry("crm", "read"))
     keys = Keys(OPERATOR, file)
-    monkeypatch.setattr(keys_module, "read_keys", lambda _file: pytest.fail("read again"))
+    monkeypatch.setattr(Path, "read_bytes", lambda _file: pytest.fail("read again"))
     for _ in range(3):
         clock[0] += 1.1
         assert keys.find("crm") is not None

@@ -13,7 +13,6 @@ from shared.lifecycle import MAIN_LINE, Stage
 from shared.pages import static_files
 from shared.pages.calendar import Calendar
 from shared.pages.figures import figure, whole
-from shared.pages.navigation import console
 from shared.pages.stages import STAGES, named
 from shared.web import build_app
 
@@ -63,22 +62,6 @@ def test_every_stage_has_a_name_and_the_main_line_goes_down() -> None:
     assert [named(stage).depth for stage in MAIN_LINE] == list(range(1, 10))
     assert all(bool(name.depth) != bool(name.sign) for name in STAGES.values())
     assert named("of tomorrow").full == "of tomorrow"
-
-
-def test_the_side_bar_leads_only_to_what_is_there() -> None:
-    addresses = {"insights": "", "handover": "http://127.0.0.1:8004"}
-    seen = console("home", addresses, "Tarn Sensors")
-    places = [place for group in seen.groups for place in group.places]
-    assert [(place.label, place.address) for place in places] == [
-        ("Home", "/"),
-        ("Leads", "/leads"),
-        ("Handover", "http://127.0.0.1:8004/docs"),
-        ("Insights", "/docs"),
-    ]
-    assert [place.label for place in places if place.current] == ["Home"]
-    fewer = console("home", addresses, "Tarn Sensors", without=["leads"])
-    assert [place.label for group in fewer.groups for place in group.places] == ["Home", "Handover", "Insights"]
-    assert console("mails", {"nurture": ""}, "").find == ""
 
 
 async def test_files_of_a_service_and_shared_ones_are_served_and_asked_for_each_time(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 // The list of stage changes as they happen. It can be paused, and never moves what is under the pointer or has the focus.
-import { clock } from "../console.js";
+import { clock } from "./console.js";
 
 const MOST = 30;
 const MOST_WAITING = 300; // beyond that the oldest waiting ones are let go; the list would not show them anyway

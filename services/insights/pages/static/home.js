@@ -1,5 +1,5 @@
 // The first page stays fresh: the funnel is asked for again after stage changes, the changes themselves arrive as they happen.
-import { clock, figure, percent, showAge } from "../console.js";
+import { clock, figure, percent, showAge } from "./console.js";
 import { draw, paint, worst } from "./funnel.js";
 import { changeList } from "./changes.js";
 

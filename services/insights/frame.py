@@ -1,0 +1,81 @@
+"""How a page of the console is drawn, in the frame of whoever asks, and how it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment
+
+from services.insights.navigation import OWN, console
+from services.insights.settings import InsightsSettings
+from shared.errors import Problem, Unauthorised
+from shared.events.topics import SERVICES
+from shared.security import MissingScope
+from shared.service import Runtime, runtime_of
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages too, to sign in or to go elsewhere; a program is told as everywhere."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def as_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                if "authorization" in request.headers:
+                    raise
+                if isinstance(problem, Unauthorised):
+                    return sign_in_page(request, _way_back(request), 401)
+                return _said(request, problem)
+
+        return as_page
+
+
+def draw(request: Request, place: str, template: str, variables: Mapping[str, object], status: int = 200) -> Response:
+    """A page for whoever the guard of the route has let in."""
+    runtime: Runtime[Any] = runtime_of(request)
+    settings = settings_of(runtime)
+    addresses = {name: "" if name == OWN else settings.public_url_of(name) for name in SERVICES}
+    # With a mail server of its own an installation has no mails to look at here.
+    without = ("mails",) if settings.smtp_url else ()
+    frame = console(place, addresses, settings.company, request.state.visitor, without)
+    return _html(runtime, template, {"console": frame, "now": runtime.clock.now(), **variables}, status)
+
+
+def sign_in_page(request: Request, there: str, status: int, name: str = "", error: str = "", wait: int = 0) -> Response:
+    """`there` is where to go then; `wait` the seconds until the next try is taken."""
+    runtime: Runtime[Any] = runtime_of(request)
+    said = {"company": settings_of(runtime).company, "there": there, "name": name, "error": error}
+    page = _html(runtime, "sign_in.html", said, status)
+    page.headers.update({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+    page.headers.update({"Retry-After": str(wait)} if wait else {})
+    return page
+
+
+def settings_of(runtime: Runtime[Any]) -> InsightsSettings:
+    settings = runtime.settings
+    assert isinstance(settings, InsightsSettings)
+    return settings
+
+
+def _said(request: Request, problem: Problem) -> Response:
+    role = "Somebody with another role can open it." if isinstance(problem, MissingScope) else ""
+    words = {"title": problem.title, "words": role or problem.detail}
+    return draw(request, "", "refused.html", words, problem.status)
+
+
+def _html(runtime: Runtime[Any], template: str, variables: Mapping[str, object], status: int) -> Response:
+    pages: Environment = runtime.attached["pages"]
+    return HTMLResponse(pages.get_template(template).render(variables), status)
+
+
+def _way_back(request: Request) -> str:
+    if request.method != "GET":
+        return "/"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
