@@ -24,6 +24,7 @@ from tests.support.audit import audit, heard_everything
 from tests.support.importing import killed_by_and_by, numbers, some_real_leads
 from tests.support.installation import KEY, PROJECT, Installation, free_ports, installation
 from tests.support.load import Load
+from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.recount import recount
 from tests.support.servers import Databases
 from tests.support.smtp import Inbox, inbox
@@ -113,7 +114,7 @@ class Alone:
 
 
 def _ready(port: int) -> bool:
-    return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    return httpx.get(f"http://127.0.0.1:{port}/readyz", verify=NO_CERTIFICATES).status_code == 200
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.small_service import MOST_INSIDE
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
 
 @pytest.fixture
 async def web(service: Service) -> httpx.AsyncClient:
-    async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=service.url, timeout=20, verify=NO_CERTIFICATES) as client:
         yield client
 
 

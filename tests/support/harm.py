@@ -19,6 +19,7 @@ from deploy.kafka_server import KafkaServer
 from deploy.postgres import EmbeddedPostgres
 from shared.events.topics import SERVICES, Topic
 from tests.support.installation import KEY, Installation
+from tests.support.plain_http import NO_CERTIFICATES
 
 HEAL_SECONDS = 90.0
 
@@ -166,6 +167,7 @@ class Harm:
             json={**body, "activity": {"type": "demo_requested"}},
             headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": body["email"]},
             timeout=5,
+            verify=NO_CERTIFICATES,
         )
         lead: str = answer.json()["lead_id"]
         return self._remember(lead)

@@ -19,6 +19,7 @@ import httpx
 import psutil
 
 from shared.events.topics import SERVICES
+from tests.support.plain_http import NO_CERTIFICATES
 
 PROJECT = Path(__file__).parents[2]
 KEY = "lk_test_key_of_the_operator"
@@ -55,10 +56,12 @@ class Installation:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def api(self, service: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url(service), headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
+        client = self.public(service)
+        client.headers["Authorization"] = f"Bearer {KEY}"
+        return client
 
     def public(self, service: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url(service), timeout=10)
+        return httpx.Client(base_url=self.url(service), timeout=10, verify=NO_CERTIFICATES)
 
     def start(self, seconds: float = 60) -> None:
         """Starts it unless it runs, and waits until it is ready."""

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from tests.support.installation import KEY
+from tests.support.plain_http import NO_CERTIFICATES
 
 BODIES = (
     {"activity": {"type": "demo_requested"}},
@@ -54,7 +55,9 @@ class Load:
 
     def _run(self, keep: bool) -> None:
         limits = httpx.Limits() if keep else httpx.Limits(max_keepalive_connections=0)
-        with httpx.Client(headers={"Authorization": f"Bearer {KEY}"}, timeout=10, limits=limits) as client:
+        with httpx.Client(
+            headers={"Authorization": f"Bearer {KEY}"}, timeout=10, limits=limits, verify=NO_CERTIFICATES
+        ) as client:
             while not self._ended.is_set():
                 self._post(client)
                 time.sleep(self._pause)

@@ -24,6 +24,7 @@ from shared.events.codec import Stored, decode
 from shared.keys import LOOK_SECONDS, Scope
 from shared.server import server
 from shared.service import Runtime
+from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.sales import KEY, Told, add_rep, feed_rows, handover, hear, offer_all, pass_time
 from tests.support.set_clock import SetClock
 
@@ -148,7 +149,7 @@ async def served(handover_dsn: str, clock: SetClock, tmp_path: Path) -> AsyncGen
 async def stream(served: Served, query: str = "", **headers: str) -> AsyncGenerator[AsyncIterator[Frame]]:
     headers = {"Authorization": f"Bearer {KEY}", **headers}
     async with (
-        httpx.AsyncClient(timeout=10) as client,
+        httpx.AsyncClient(timeout=10, verify=NO_CERTIFICATES) as client,
         client.stream("GET", f"{served.url}/v1/events{query}", headers=headers) as response,
     ):
         assert response.status_code == 200, await response.aread()
@@ -231,7 +232,9 @@ async def test_a_stream_can_begin_at_any_time(runtime: Runtime[Any], served: Ser
     ],
 )
 async def test_a_place_that_is_none_is_refused(served: Served, query: str, headers: dict[str, str]) -> None:
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}", **headers}) as client:
+    async with httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {KEY}", **headers}, verify=NO_CERTIFICATES
+    ) as client:
         answer = await client.get(f"{served.url}/v1/events{query}")
     assert answer.status_code == 422
 
@@ -239,7 +242,7 @@ async def test_a_place_that_is_none_is_refused(served: Served, query: str, heade
 async def test_a_quiet_stream_shows_that_it_lives(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.05)
     async with (
-        httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client,
+        httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, verify=NO_CERTIFICATES) as client,
         client.stream("GET", f"{served.url}/v1/events") as response,
     ):
         lines = response.aiter_lines()
@@ -347,7 +350,7 @@ async def test_a_stream_ends_before_the_next_event_once_its_key_is_taken_back(
         await hear(runtime, lead.moved("registered", "contact_valid"))
         async with asyncio.timeout(5):
             assert [frame async for frame in frames] == []
-    async with httpx.AsyncClient() as again:
+    async with httpx.AsyncClient(verify=NO_CERTIFICATES) as again:
         answer = await again.get(f"{served.url}/v1/events", headers={"Authorization": f"Bearer {given}"})
     assert answer.status_code == 401
 

@@ -20,6 +20,7 @@ import pytest
 
 from shared.clock import uuid7
 from shared.service import Runtime
+from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.sales import KEY, client, handover
 from tests.support.servers import PROJECT, Databases
 from tests.support.smtp import Inbox, inbox
@@ -110,7 +111,7 @@ def process(dsn: str, folder: Path, *parts: str) -> Iterator[tuple[subprocess.Po
 
 
 async def _ready(running: subprocess.Popen[bytes], url: str, folder: Path) -> None:
-    async with httpx.AsyncClient() as browser, asyncio.timeout(30):
+    async with httpx.AsyncClient(verify=NO_CERTIFICATES) as browser, asyncio.timeout(30):
         while True:
             assert running.poll() is None, (folder / "log").read_text()
             try:
@@ -128,7 +129,9 @@ async def test_it_runs_alone_from_its_environment_and_stops_cleanly_with_a_strea
     await make_tables(dsn)
     with process(dsn, tmp_path) as (running, url):
         await _ready(running, url, tmp_path)
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=10) as browser:
+        async with httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {KEY}"}, timeout=10, verify=NO_CERTIFICATES
+        ) as browser:
             async with asyncio.timeout(5):
                 while not (reps := (await browser.get(f"{url}/v1/reps")).json()["items"]):
                     await asyncio.sleep(0.05)

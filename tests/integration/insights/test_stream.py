@@ -15,6 +15,7 @@ import pytest
 from services.insights import stream as streaming
 from shared.service import Runtime
 from tests.support.lives import KEY, Life, hear, insights, served
+from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.set_clock import SetClock
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -44,7 +45,7 @@ class Reader:
 @asynccontextmanager
 async def reading(url: str, **headers: str) -> AsyncIterator[Reader]:
     async with (
-        httpx.AsyncClient(headers=HEADERS) as http,
+        httpx.AsyncClient(headers=HEADERS, verify=NO_CERTIFICATES) as http,
         http.stream("GET", f"{url}/v1/stream", headers=headers) as answer,
     ):
         assert answer.status_code == 200
@@ -106,13 +107,16 @@ async def test_history_is_not_among_what_happens(runtime: Runtime[Any], clock: S
 async def test_readers_are_counted_and_the_next_is_asked_to_come_later(insights_dsn: str, clock: SetClock) -> None:
     runtime = insights(insights_dsn, clock, stream_readers=1)
     async with served(runtime) as url:
-        async with reading(url), httpx.AsyncClient(headers=HEADERS) as http:
+        async with reading(url), httpx.AsyncClient(headers=HEADERS, verify=NO_CERTIFICATES) as http:
             refused = await http.get(f"{url}/v1/stream")
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
         async with asyncio.timeout(5):
             while True:
-                async with httpx.AsyncClient(headers=HEADERS) as http, http.stream("GET", f"{url}/v1/stream") as again:
+                async with (
+                    httpx.AsyncClient(headers=HEADERS, verify=NO_CERTIFICATES) as http,
+                    http.stream("GET", f"{url}/v1/stream") as again,
+                ):
                     if again.status_code == 200:
                         break
                 await asyncio.sleep(0.05)
