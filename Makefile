@@ -58,8 +58,8 @@ kafka: $(VENV)/.runtime ## Run Apache Kafka without Docker (Java 17 and Maven) u
 	@exec $(PY) -m deploy.kafka_server
 
 ifeq ($(filter bench,$(ABSENT)),)
-bench: $(VENV)/.dev ## Measure against baselines in one run
-	@$(PY) -m bench
+bench: $(VENV)/.dev ## Measure against baselines in one run; T="intake facts" chooses some
+	@$(PY) -m bench $(T)
 endif
 
 ifeq ($(filter faults,$(ABSENT)),)

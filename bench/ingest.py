@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import asyncpg
 import psutil
 
-from bench.load import Measured, post_leads
+from bench.load import Measured, post_at, post_leads
 from tests.support.installation import free_ports
 
 KEY = "lk_bench"
 CONNECTIONS = 64
+SHARES = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,13 @@ def _cpu(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def compare(dsn: str, naive_dsn: str, rounds: int, seconds: float) -> dict[str, list[Round]]:
-    """Both apps run all the time, one under load at a time, in turns; the first turn of each only warms it up."""
+def compare(
+    dsn: str, naive_dsn: str, rounds: int, seconds: float
+) -> tuple[dict[str, list[Round]], dict[float, Measured]]:
+    """Both apps run all the time, one under load at a time, in turns; the first turn of each only warms it up.
+
+    Then ours alone at shares of the rate it was found to reach, open loop.
+    """
     ours, naive = free_ports(2)
     found: dict[str, list[Round]] = {"leadline": [], "naive": []}
     capture = {"DATABASE_URL": dsn, "LEADLINE_API_KEY": KEY, "CAPTURE_PORT": str(ours), "CAPTURE_DEMO_SITE": "on"}
@@ -106,7 +112,12 @@ def compare(dsn: str, naive_dsn: str, rounds: int, seconds: float) -> dict[str, 
                     f"  {name:<9} {turn.per_second:8.0f} /s   p50 {turn.p50:6.1f} ms   p99 {turn.p99:6.1f} ms",
                     flush=True,
                 )
-    return found
+        reached = median(found["leadline"], "per_second")
+        paced = {
+            share: asyncio.run(post_at(ours, reached * share, seconds * 3, "X-Site-Key: pk_demo\r\n", seed=number))
+            for number, share in enumerate(SHARES, start=1)
+        }
+    return found, paced
 
 
 def median(rounds: list[Round], what: str) -> float:
