@@ -6,8 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -20,7 +18,7 @@ from deploy.postgres import EmbeddedPostgres
 from shared import log
 from shared.clock import EPOCH, uuid7
 from shared.database import is_transient
-from tests.support.line import PROJECT
+from tests.support.forked import Forked, fork
 from tests.support.toys import make_tables
 
 WRITERS = 6
@@ -52,16 +50,12 @@ async def test_nothing_is_lost_doubled_or_swapped_while_writers_and_server_are_k
     dsn = postgres.start()
     dice = random.Random(20261122)
     leads = [uuid7() for _ in range(300)]
-    writers: dict[int, subprocess.Popen[bytes]] = {}
+    writers: dict[int, Forked] = {}
     journals = [tmp_path / f"journal-{number}" for number in range(WRITERS)]
 
     def start(number: int) -> None:
-        writers[number] = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.log_writer", str(journals[number]), str(dice.randrange(10**6)),
-             *map(str, leads)],
-            cwd=PROJECT,
-            env=os.environ | {"TOY_DSN": dsn},
-        )  # fmt: skip
+        given = (str(journals[number]), str(dice.randrange(10**6)), *map(str, leads))
+        writers[number] = fork("tests.support.log_writer", *given, env=os.environ | {"TOY_DSN": dsn})
 
     read: list[tuple[UUID, UUID, int]] = []
     after = dict.fromkeys(log.ALL_LANES, 0)

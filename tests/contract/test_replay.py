@@ -16,7 +16,8 @@ import pytest
 
 from deploy.replay import CannotReplay, moment_of, topic_named
 from shared.clock import EPOCH, uuid7
-from tests.support.line import PROJECT, Line, Verdict, verdict
+from tests.support.forked import PROJECT
+from tests.support.line import Line, Verdict, verdict
 from tests.support.toys import SPEAKER, speak, toy
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from deploy.kafka_server import KafkaServer
 from shared.clock import uuid7
+from tests.support.forked import Forked
 from tests.support.line import Line, Verdict, verdict
 from tests.support.servers import require_kafka_programs
 from tests.support.toys import SPEAKER, speak, toy
@@ -31,7 +31,7 @@ async def speaking(line: Line, *parts: str) -> AsyncIterator[Any]:
         yield speaker
 
 
-async def ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+async def ended(process: Forked, seconds: float) -> int | None:
     for _ in range(int(seconds / 0.1)):
         if process.poll() is not None:
             return process.returncode

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,13 +13,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.installation import PROJECT, free_ports
+from tests.support.forked import Forked, fork
+from tests.support.installation import free_ports
 
 
 @contextmanager
-def served() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def served() -> Iterator[tuple[Forked, int]]:
     port = free_ports(1)[0]
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.slow_service", str(port)], cwd=PROJECT)
+    process = fork("tests.support.slow_service", str(port))
     try:
         until = time.monotonic() + 30
         while time.monotonic() < until:

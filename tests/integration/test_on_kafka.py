@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,8 +19,9 @@ import pytest
 
 from services.handover.mailer import CLAIMED_AT_ONCE
 from tests.support.audit import audit, heard_everything
+from tests.support.forked import Forked, fork
 from tests.support.importing import killed_by_and_by, numbers, some_real_leads
-from tests.support.installation import KEY, PROJECT, Installation, free_ports, installation
+from tests.support.installation import KEY, Installation, free_ports, installation
 from tests.support.load import Load
 from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.recount import recount
@@ -31,7 +30,7 @@ from tests.support.smtp import Inbox, inbox
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 REPS = 3
-ALONE: list[subprocess.Popen[bytes]] = []
+ALONE: list[Forked] = []
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +91,8 @@ class Alone:
         environment["CAPTURE_DEMO_SITE"] = "on"
         ports = {f"{name.upper()}_PORT": str(port) for name, port in (inst.ports | {service: self.port}).items()}
         with (inst.folder / f"{service}-alone.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}", *parts],
-                cwd=PROJECT,
-                env=environment | ports | {"LEADLINE_DATA_DIR": str(inst.data_dir)},
-                stdout=output,
-                stderr=output,
-            )
+            given = environment | ports | {"LEADLINE_DATA_DIR": str(inst.data_dir)}
+            self.process = fork(f"services.{service}", *parts, env=given, output=output)
         ALONE.append(self.process)
 
     def ready(self) -> bool:

@@ -7,8 +7,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import islice
@@ -21,7 +19,8 @@ from shared.events.codec import decode
 from shared.events.envelope import Envelope
 from shared.events.stage import StageChanged
 from tests.support.audit import stored_of
-from tests.support.installation import KEY, PROJECT
+from tests.support.forked import PROJECT, Forked, fork
+from tests.support.installation import KEY
 
 MAP = PROJECT / "docs" / "examples" / "x-education-map.yaml"
 
@@ -36,19 +35,23 @@ def some_real_leads(shared_data: Path, folder: Path, count: int) -> Path:
     return path
 
 
-def start_import(dsn: str, file: Path, **environment: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "deploy.cli", "import", str(file), "--map", str(MAP), "--write"]
+def start_import(dsn: str, file: Path, **environment: str) -> Forked:
+    command = ("deploy.cli", "import", str(file), "--map", str(MAP), "--write")
     settings = {"DATABASE_URL": dsn, "LEADLINE_API_KEY": KEY, "LEADLINE_DATA_DIR": str(file.parent / "data")}
-    return subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | settings | environment
-    )
+    with _said(file).open("wb") as output:
+        return fork(*command, env=os.environ | settings | environment, output=output)
 
 
-def ended(process: subprocess.Popen[bytes]) -> str:
+def ended(process: Forked, file: Path) -> str:
     """What it said, once it has ended with rows that it could not take, and nothing worse."""
-    said = process.communicate(timeout=120)[0].decode()
+    process.wait(120)
+    said = _said(file).read_text()
     assert process.returncode == 1, said
     return said
+
+
+def _said(file: Path) -> Path:
+    return file.with_suffix(".log")
 
 
 def killed_by_and_by(dsn: str, file: Path, *, kills: int, seed: int, **environment: str) -> tuple[str, list[int]]:
@@ -62,11 +65,11 @@ def killed_by_and_by(dsn: str, file: Path, *, kills: int, seed: int, **environme
             time.sleep(0.01)
         time.sleep(dice.random() * 0.15)
         process.kill()
-        process.communicate()
+        process.wait()
         done.append(asyncio.run(standing(dsn))[0])
         if process.returncode != -9 or not asyncio.run(under_way(dsn)):
             raise AssertionError(f"it was through before it was killed; {done} rows were done")
-    return ended(start_import(dsn, file, **environment)), done
+    return ended(start_import(dsn, file, **environment), file), done
 
 
 async def standing(dsn: str) -> tuple[int, int]:

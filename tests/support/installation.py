@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,9 +18,9 @@ import httpx
 import psutil
 
 from shared.events.topics import SERVICES
+from tests.support.forked import Forked, fork
 from tests.support.plain_http import NO_CERTIFICATES
 
-PROJECT = Path(__file__).parents[2]
 KEY = "lk_test_key_of_the_operator"
 T = TypeVar("T")
 
@@ -42,7 +41,7 @@ class Installation:
     dsn: str
     ports: dict[str, int]
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
 
     @property
     def log(self) -> Path:
@@ -68,12 +67,11 @@ class Installation:
         if self.process is not None and self.process.poll() is None:
             return
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.cli", "run"],
-                cwd=PROJECT,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+            self.process = fork(
+                "deploy.cli",
+                "run",
+                output=output,
+                new_session=True,
                 env=os.environ
                 | {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
                 | {"DATABASE_URL": self.dsn, "LEADLINE_API_KEY": KEY, "LEADLINE_DATA_DIR": str(self.data_dir)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -17,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.forked import Forked, fork
 
 
 @dataclass
@@ -27,25 +25,18 @@ class Line:
     dsn: str
     bootstrap: str | None
     prefix: str
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Forked] = field(default_factory=list)
     output: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="leadline-line-", suffix=".log")[1]))
 
     @property
     def carrier(self) -> str:
         return "kafka" if self.bootstrap else "postgres"
 
-    def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, role: str, **env: str) -> Forked:
         """Start a process of the line: `hear`, or on Kafka also `relay`."""
         with self.output.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.toy_process", role],
-                cwd=PROJECT,
-                stdout=output,
-                stderr=output,
-                env=os.environ
-                | {"TOY_DSN": self.dsn, "TOY_KAFKA": self.bootstrap or "", "TOY_PREFIX": self.prefix}
-                | env,
-            )
+            given = {"TOY_DSN": self.dsn, "TOY_KAFKA": self.bootstrap or "", "TOY_PREFIX": self.prefix} | env
+            process = fork("tests.support.toy_process", role, env=os.environ | given, output=output)
         self.running.append(process)
         return process
 

@@ -33,7 +33,7 @@ async def test_an_import_killed_again_and_again_ends_as_one_that_never_was(
 ) -> None:
     whole, broken = dsns
     file = some_real_leads(shared_data, tmp_path, ROWS)
-    at_once = numbers(await asyncio.to_thread(lambda: ended(start_import(whole, file))))
+    at_once = numbers(await asyncio.to_thread(lambda: ended(start_import(whole, file), file)))
     errors = file.with_suffix(".errors.csv")
     wrong = errors.read_bytes()
     errors.unlink()

@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
+from tests.support.forked import Forked, fork
 from tests.support.nurturing import KEY, Nurture, Told
 from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox
 
-PROJECT = Path(__file__).parents[3]
 IN_HAND = "SELECT count(*) > 0 FROM nurture.touch WHERE state = 'claimed'"
 
 
 @asynccontextmanager
-async def sending(house: Nurture, mails: Inbox) -> AsyncGenerator[subprocess.Popen[bytes]]:
+async def sending(house: Nurture, mails: Inbox) -> AsyncGenerator[Forked]:
     """A nurture of its own that hears and sends, in a process that is gone when the block ends."""
     environment = {
         **os.environ,
@@ -32,9 +29,8 @@ async def sending(house: Nurture, mails: Inbox) -> AsyncGenerator[subprocess.Pop
         "LEADLINE_DATA_DIR": str(house.runtime.settings.data_dir),
         "NURTURE_PORT": "0",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.nurture", "consume"], cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL
-    )
+    with open(os.devnull, "wb") as nowhere:
+        process = fork("services.nurture", "consume", env=environment, output=nowhere, errors=2)
     try:
         yield process
     finally:
