@@ -58,7 +58,7 @@ kafka: $(VENV)/.runtime ## Run Apache Kafka without Docker (Java 17 and Maven) u
 	@exec $(PY) -m deploy.kafka_server
 
 ifeq ($(filter bench,$(ABSENT)),)
-bench: $(VENV)/.dev ## Measure against baselines in one run; T="intake facts" chooses some
+bench: $(VENV)/.bench ## Measure against baselines in one run; T="intake facts" chooses some
 	@$(PY) -m bench $(T)
 endif
 
@@ -76,6 +76,8 @@ lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 $(VENV)/pyvenv.cfg:
 	@$(find_python); "$$found" -m venv $(VENV)
@@ -87,6 +89,10 @@ $(VENV)/.runtime: requirements.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
 $(VENV)/.dev: requirements-dev.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
 	@$(call install,$<)
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.dev
+	@$(call install,$<)
+	@touch $@
 
 # `.venv/bin/leadline` works from every folder, also after the clone was moved.
 $(VENV)/bin/leadline: | $(VENV)/pyvenv.cfg

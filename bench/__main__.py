@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bench import batches, growth, to_sales
+from bench import batches, carrier, growth, to_sales
 from bench.footprint import measure
 from bench.ingest import compare, median
 from deploy.postgres import EmbeddedPostgres
@@ -60,6 +60,24 @@ def facts(rounds: int, seconds: float) -> None:
     ours, plain = (statistics.median(found[side]) for side in ("leadline", "inserts"))
     print(f"  leadline {ours:,.0f}, plain inserts {plain:,.0f}")
     print(f"  R5: {ours / plain:.2f} of plain inserts (floor 0.6, target 0.85)\n")
+
+
+def events(rounds: int, seconds: float) -> None:
+    count = round(seconds * 5000)
+    print(f"Events per second from the append to the note that they were handled, {rounds} turns of {count:,} each")
+    found: dict[str, list[float]] = {side: [] for side in carrier.SIDES}
+    with database() as (postgres, dsn):
+        for number in range(rounds):
+            for side, turns in found.items():
+                # The queue that is slower by far is given less, so that its turn lasts about as long.
+                mine = count // 10 if side == "procrastinate" else count
+                asyncio.run(_create(dsn, f"{side}_{number}"))
+                turns.append(asyncio.run(carrier.one_turn(side, postgres.dsn(f"{side}_{number}"), mine)))
+                print(f"  {side:<14} {turns[-1]:8,.0f} /s", flush=True)
+    ours, *others = (statistics.median(turns) for turns in found.values())
+    for side, other in zip([*found][1:], others, strict=True):
+        print(f"  R8: {ours / other:.1f} times {side}")
+    print("  (floor 1, target 3 times the best of them)\n")
 
 
 def sales(_rounds: int, seconds: float) -> None:
@@ -110,7 +128,7 @@ async def _create(dsn: str, database: str) -> None:
         await connection.close()
 
 
-PARTS = {"intake": intake, "facts": facts, "sales": sales, "footprint": footprint, "size": size}
+PARTS = {"intake": intake, "facts": facts, "events": events, "sales": sales, "footprint": footprint, "size": size}
 
 
 if __name__ == "__main__":
