@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from shared.keys import SCOPES, Key, Keys, Role, Scope
 
 E = TypeVar("E", bound=Callable[..., Any])
 OPENED_BY = "opened_by"
-SESSION_TIME = timedelta(minutes=10)
 
 
 class BadLink(NotFound):
@@ -49,11 +48,8 @@ def opened_by(*ways: str) -> Callable[[E], E]:
 def key_of(request: HTTPConnection) -> Key | None:
     """The key that the request carries, or that of who signed in; None without one and for one that is not known."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
     keys: Keys = request.app.state.keys
-    sessions: Sessions = request.app.state.sessions
-    return keys.find(given.strip()) or sessions.find(given.strip())
+    return keys.find(given.strip()) if scheme.lower() == "bearer" else None
 
 
 def allow(key: Key | None, scope: Scope) -> Key:
@@ -109,15 +105,12 @@ class Sessions:
     """Tokens by which the console asks the services for somebody who signed in. All services share the secret."""
 
     def __init__(self, secret: bytes) -> None:
-        self._signer = Signer("session", secret)
-
-    def token(self, account: str, role: Role, rep: UUID | None = None) -> str:
-        """Good for `SESSION_TIME`, whatever becomes of the account meanwhile: make one for each question."""
-        return self._signer.sign([account, role, rep and str(rep)], SystemClock().now() + SESSION_TIME)
+        self.signer = Signer("session", secret)
 
     def find(self, token: str) -> Key | None:
+        """The key of a token that signs `[account, role, rep]`; None for one that is not ours or whose time is over."""
         try:
-            account, role, rep = self._signer.read(token, SystemClock().now())
+            account, role, rep = self.signer.read(token, SystemClock().now())
         except (BadLink, ExpiredLink):
             return None
         return Key(account, role, "", SCOPES[Role(role)], rep=UUID(rep) if rep else None)

@@ -84,6 +84,7 @@ class Runtime(Generic[S]):
 
     def app(self, parts: Sequence[str] = PARTS) -> FastAPI:
         """The service over HTTP. Without the part `api` only health and figures are served."""
+        from shared.held import router as held
         from shared.web import build_app
 
         @asynccontextmanager
@@ -96,7 +97,7 @@ class Runtime(Generic[S]):
         extras = dict(self.service.web(self)) if serves else {}
         app = build_app(
             self.service.name,
-            self.service.routers if serves else (),
+            (*self.service.routers, held) if serves else (),
             routes=self.service.routes if serves else (),
             operator_key=self.settings.api_key,
             keys_file=self.settings.keys_file,

@@ -72,7 +72,6 @@ def build_app(
     body_bytes: Mapping[str, int] | None = None,
     middleware: Sequence[Middleware] = (),
     always: Sequence[str] = (),
-    version: str = "1",
 ) -> FastAPI:
     """The app of a service.
 
@@ -85,7 +84,7 @@ def build_app(
     """
     app = FastAPI(
         title=f"Leadline {service}",
-        version=version,
+        version="1",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -96,8 +95,7 @@ def build_app(
         responses={"default": {"description": "A problem document (RFC 9457)", "content": {MEDIA_TYPE: {}}}},
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.keys = Keys(operator_key, keys_file)
-    app.state.sessions = Sessions(secret or token_bytes(32))
+    app.state.keys = Keys(operator_key, keys_file, Sessions(secret or token_bytes(32)).find)
     # Set when the server begins to stop: streams that would never end by themselves watch it.
     app.state.stopping = asyncio.Event()
     app.router.routes.extend([*routes, *_own_routes(ready or {})])

@@ -19,6 +19,8 @@ from services.handover.outcomes import Report
 from services.handover.schemas import (
     Acceptance,
     NewRep,
+    Offers,
+    OfferTold,
     OutcomeReport,
     Rep,
     RepChange,
@@ -177,6 +179,13 @@ async def change_stage(request: Request, lead_id: UUID, given: StageMove) -> Sta
     return _standing(lead)
 
 
+@for_read.get("/leads/{lead_id}/offers")
+async def list_offers(request: Request, lead_id: UUID) -> Offers:
+    """To whom the lead was offered, and what became of it, the first offer first."""
+    async with runtime_of(request).database.connection() as connection:
+        return Offers(items=[OfferTold(**row) for row in await offers.of_lead(connection, lead_id)])
+
+
 @for_card.get("/leads/{lead_id}/export")
 async def export_lead(request: Request, lead_id: UUID) -> dict[str, Any]:
     """All that handover holds of a lead."""
@@ -242,6 +251,7 @@ def _keys(row: Any) -> list[str | int | float | None]:
 
 
 def _item(row: Any, now: datetime, *, named: bool) -> WorklistItem:
+    taken = named and row["stage"] not in (Stage.sql, Stage.handed_over)
     return WorklistItem(
         lead_id=row["lead_id"],
         score=row["score"],
@@ -255,4 +265,6 @@ def _item(row: Any, now: datetime, *, named: bool) -> WorklistItem:
         waits_for=row["waits_for"],
         name=(named and row["name"]) or "",
         company=(named and row["company"]) or "",
+        email=(taken and row["email"]) or "",
+        phone=(taken and row["phone"]) or "",
     )

@@ -45,6 +45,16 @@ async def of_rep(connection: Connection, rep_id: UUID, limit: int) -> list[async
     )
 
 
+async def of_lead(connection: Connection, lead_id: UUID) -> list[asyncpg.Record]:
+    """All offers of a lead, the first first; none of one that is erased."""
+    return await connection.fetch(
+        """SELECT o.offer_id, o.rep_id AS rep, r.name AS rep_name, o.state, o.why, o.reason, o.offered_at, o.due_at,
+                o.answered_at, o.ended_at
+            FROM handover.offer o JOIN handover.rep r USING (rep_id) WHERE o.lead_id = $1 ORDER BY o.offered_at""",
+        lead_id,
+    )
+
+
 def known(row: asyncpg.Record) -> SalesLead:
     """As much of the lead as its words need."""
     return SalesLead(

@@ -126,7 +126,10 @@ class Standing(BaseModel):
 
 
 class WorklistItem(BaseModel):
-    """`owner` is the rep who is asked or holds the lead; `waits_for` says why nobody could be asked yet."""
+    """`owner` is the rep who is asked or holds the lead; `waits_for` says why nobody could be asked yet.
+
+    `email` and `phone` are told once a rep has taken the lead.
+    """
 
     lead_id: UUID
     score: float | None
@@ -140,6 +143,27 @@ class WorklistItem(BaseModel):
     waits_for: str
     name: str
     company: str
+    email: str = ""
+    phone: str = ""
+
+
+class OfferTold(BaseModel):
+    """One offer to one rep; `reason` is why it was returned."""
+
+    offer_id: UUID
+    rep: UUID
+    rep_name: str
+    state: str
+    why: str
+    reason: str
+    offered_at: datetime
+    due_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+
+
+class Offers(BaseModel):
+    items: list[OfferTold]
 
 
 class Worklist(BaseModel):

@@ -27,7 +27,8 @@ async def page(
         conditions.append(_beyond(len(values)))
         values += after
     return await connection.fetch(
-        f"""SELECT l.*, (-coalesce(l.score, 0)) AS minus_score, c.name, c.company, r.name AS owner_name
+        f"""SELECT l.*, (-coalesce(l.score, 0)) AS minus_score, c.name, c.company, c.email, c.phone,
+                r.name AS owner_name
             FROM handover.lead l
             LEFT JOIN handover.card c USING (lead_id)
             LEFT JOIN handover.rep r ON r.rep_id = l.owner

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.insights.access import Reader
 from services.insights.domain.lead import LeadView
@@ -15,6 +15,7 @@ from services.insights.funnel_answer import Question, answer
 from services.insights.heard import heard_until
 from services.insights.lead_list import Wanted
 from services.insights.lead_page import read_lead
+from services.insights.lead_told import told_of_lead
 from services.insights.list_page import read_list
 from services.insights.pages import drawing
 from services.insights.pages.drawing import FlowBack, StageCount
@@ -30,11 +31,21 @@ router = APIRouter(
     default_response_class=HTMLResponse,
 )
 
+for_all = APIRouter(
+    dependencies=[Depends(Reader(Scope.card, or_rep=True))],
+    route_class=PageRoute,
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+)
+routers = (for_all, router)
+
 MOST_CHANGES = 30
 
 
-@router.get("/")
+@for_all.get("/")
 async def home(request: Request) -> Response:
+    if request.state.visitor.key.rep:
+        return RedirectResponse("/worklist", 303)
     runtime = _runtime(request)
     found = await answer(runtime, Question())
     said = found.model_dump(mode="json", by_alias=True)
@@ -79,7 +90,8 @@ async def lead(request: Request, lead_id: UUID) -> Response:
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
         found = await read_lead(connection, lead_id, runtime.settings.timezone)
-    return draw(request, "leads", "lead.html", {"as_of": as_of, **found})
+    told = await told_of_lead(request, lead_id, found["score"])
+    return draw(request, "leads", "lead.html", {"as_of": as_of, **found, **told})
 
 
 def _runtime(request: Request) -> Runtime[LeadView]:

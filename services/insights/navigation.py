@@ -62,7 +62,10 @@ _PLACES = (
     ("", "leads", "Leads", "people", OWN, "/leads", (Scope.card,)),
     ("", "worklist", "Worklist", "list", OWN, "/worklist", (Scope.card, _REP)),
     ("Look after", "mails", "Mails", "mail", OWN, "/mails", (Scope.card,)),
-    ("Set up", "demo", "Demo form", "form", "capture", "/demo", (_SETS_UP,)),
+    ("Look after", "held", "Held events", "clock", OWN, "/held", (Scope.operate,)),
+    ("Set up", "sites", "Sites", "form", OWN, "/sites", (Scope.read,)),
+    ("Set up", "keys", "Keys and people", "keys", OWN, "/keys", (Scope.operate,)),
+    ("Set up", "demo", "Demo form", "play", "capture", "/demo", (_SETS_UP,)),
     ("Set up", "copy", "Copy the form", "copy", "capture", "/demo/form", (_SETS_UP,)),
     *(("Read the API", name, name.capitalize(), "code", name, "/docs", (_SETS_UP,)) for name in SERVICES),
 )

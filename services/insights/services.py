@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -17,11 +18,14 @@ from fastapi import Request
 
 from services.insights.session import Visitor
 from services.insights.settings import InsightsSettings
+from shared.clock import SystemClock
 from shared.errors import Problem
-from shared.security import Sessions
+from shared.keys import Role
+from shared.security import Sessions, Signer
 from shared.trace import traceparent
 
 DEADLINE_SECONDS = 2.0
+TOKEN_TIME = timedelta(minutes=10)
 
 
 class Away(Problem):
@@ -46,7 +50,7 @@ class Answer(NamedTuple):
 class Services:
     def __init__(self, settings: InsightsSettings) -> None:
         self._settings = settings
-        self._sessions = Sessions(settings.secret)
+        self._signer = Sessions(settings.secret).signer
         self._tls = ssl.create_default_context()
 
     async def get(self, request: Request, service: str, path: str, **query: str) -> Answer:
@@ -78,7 +82,7 @@ class Services:
         visitor: Visitor = request.state.visitor
         if visitor.role is None:
             return request.headers["authorization"]
-        return f"Bearer {self._sessions.token(visitor.key.id, visitor.role, visitor.key.rep)}"
+        return f"Bearer {session_token(self._signer, visitor.key.id, visitor.role, visitor.key.rep)}"
 
 
 def _why(service: str, status: int, said: dict[str, Any]) -> str:
@@ -91,6 +95,11 @@ def _why(service: str, status: int, said: dict[str, Any]) -> str:
             return f"{service.capitalize()} has too much to do just now. Load the page again in a moment."
         case _:
             return str(said.get("detail", f"{service.capitalize()} could not answer."))
+
+
+def session_token(signer: Signer, account: str, role: Role, rep: UUID | None = None) -> str:
+    """Made for one question: it is good for `TOKEN_TIME`, whatever becomes of the account meanwhile."""
+    return signer.sign([account, role, str(rep) if rep else None], SystemClock().now() + TOKEN_TIME)
 
 
 def path_of(*parts: str | UUID) -> str:

@@ -9,11 +9,10 @@ A service mounts the files and renders its own folder of templates, which may ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.routing import BaseRoute, Mount
@@ -61,14 +60,10 @@ def templates(folder: Path, zone: tzinfo = UTC, **filters: object) -> Environmen
 
 def static_files(service: str, folder: Path) -> list[BaseRoute]:
     """The routes of a service's own files, `/static/<service>/...`, and of the shared ones, `/static/...`."""
-    return [
-        Mount(f"/static/{service}", StaticFiles(directory=folder)),
-        Mount("/static", StaticFiles(directory=STATIC)),
-    ]
+    return [Mount(f"/static/{service}", StaticFiles(directory=folder)), Mount("/static", StaticFiles(directory=STATIC))]
 
 
-@dataclass(frozen=True)
-class Mail:
+class Mail(NamedTuple):
     """The words of a mail; `subject` is one line."""
 
     subject: str

@@ -19,22 +19,11 @@ class Calendar:
         """`14:32:08`"""
         return f"{at.astimezone(self.zone):%H:%M:%S}"
 
-    def hour(self, at: datetime) -> str:
-        """`14:32`"""
-        return f"{at.astimezone(self.zone):%H:%M}"
-
-    def when(self, at: datetime, now: datetime) -> str:
-        """`14:32` today, `17 Nov` before, and `17 Nov 2025` in another year."""
-        local, today = at.astimezone(self.zone), now.astimezone(self.zone)
-        if local.date() == today.date():
-            return self.hour(at)
-        return f"{local.day} {local:%b}" if local.year == today.year else f"{local.day} {local:%b %Y}"
-
     def deadline(self, at: datetime, now: datetime) -> str:
         """`14:47` today, `Monday 23 November, 09:12` on another day."""
         local = at.astimezone(self.zone)
         today = local.date() == now.astimezone(self.zone).date()
-        return self.hour(at) if today else f"{local:%A} {local.day} {local:%B}, {local:%H:%M}"
+        return f"{local:%H:%M}" if today else f"{local:%A} {local.day} {local:%B}, {local:%H:%M}"
 
     def exact(self, at: datetime) -> str:
         """`2026-11-17 14:32:08 CET`"""
@@ -52,7 +41,7 @@ class Calendar:
         return _two(length // DAY, "d", length % DAY // HOUR, "h")
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {name: getattr(self, name) for name in ("clock", "hour", "when", "deadline", "exact", "stay")}
+        return {name: getattr(self, name) for name in ("clock", "deadline", "exact", "stay")}
 
 
 def _two(more: int, unit: str, less: int, lesser_unit: str) -> str:

@@ -33,6 +33,7 @@ from deploy.key_matrix import (
 )
 from deploy.keys import make
 from deploy.topic_map import declared
+from services.insights.services import session_token
 from shared.clock import SystemClock
 from shared.events.topics import SERVICES
 from shared.keys import Role, Scope
@@ -123,12 +124,12 @@ async def running(fresh_database: Databases, tmp_path_factory: pytest.TempPathFa
     now = SystemClock().now()
     keys = {scope: make(folder / "keys.json", scope, [scope], now)[0] for scope in Scope}
     given = {"database_url": fresh_database(), "api_key": OPERATOR, "data_dir": folder, "given_secret": SECRET}
-    signer = Sessions(Settings.model_validate(given).secret)
-    sessions = {role: signer.token("a_1", role, uuid4() if role is Role.rep else None) for role in ROLES}
+    signer = Sessions(Settings.model_validate(given).secret).signer
+    sessions = {role: session_token(signer, "a_1", role, uuid4() if role is Role.rep else None) for role in ROLES}
     async with AsyncExitStack() as stack:
         made: dict[str, FastAPI] = {}
         for name, service in declared().items():
-            own = {"demo_site": True} if name == "capture" else {}
+            own = {"capture": {"demo_site": True}, "insights": {"services_url": "http://127.0.0.1:1"}}.get(name, {})
             runtime = Runtime(service, service.settings.model_validate(given | own))
             made[name] = runtime.app(("api",))
             await stack.enter_async_context(made[name].router.lifespan_context(made[name]))
@@ -219,7 +220,7 @@ async def test_a_route_with_a_scope_opens_to_the_roles_that_have_it(running: App
 
 async def test_only_a_token_that_was_signed_with_the_secret_of_the_installation_opens_anything(running: Apps) -> None:
     door = Door("scoring", "GET", "/v1/rules", ())
-    forged = Sessions(b"another").token("a_1", Role.operator)
+    forged = session_token(Sessions(b"another").signer, "a_1", Role.operator)
     body, _, signature = running.sessions[Role.rep].rpartition(".")
     grown = f"{running.sessions[Role.operator].rpartition('.')[0]}.{signature}"
     for token in (forged, grown, body):

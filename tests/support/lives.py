@@ -140,7 +140,9 @@ def speaker_of(topic: Topic) -> str:
 
 def insights(dsn: str, clock: Clock | None = None, **settings: Any) -> Runtime[Any]:
     """An insights service on a database of its own."""
-    return Runtime(service, InsightsSettings(database_url=dsn, api_key=KEY, **settings), clock)
+    # Nobody listens on port 1, so the services that a page asks are away.
+    given = {"services_url": "http://127.0.0.1:1", **settings}
+    return Runtime(service, InsightsSettings(database_url=dsn, api_key=KEY, **given), clock)
 
 
 def client(runtime: Runtime[Any], **headers: str) -> httpx.AsyncClient:

@@ -341,6 +341,38 @@ LEAD = Sample(
             {"stage": "registered", "entered": NOW - timedelta(days=29), "left": NOW - timedelta(days=18, hours=4)},
             {"stage": "sql", "entered": NOW - timedelta(seconds=2), "left": None},
         ],
+        "card": {
+            "points": [
+                {"kind": "email", "value": "mara.lindqvist@example.com", "verified": True},
+                {"kind": "phone", "value": "+46 70 174 06 42", "verified": False},
+            ],
+            "answers": {"Pallets a week": "40 to 400"},
+            "message": "Two reefers lost in September, we need proof per pallet.",
+            "first": "search ads, google, cpc",
+            "last": "newsletter, email",
+            "site": "web-se",
+            "product": "Freight loggers",
+            "created_at": NOW - timedelta(days=29),
+        },
+        "offers": [
+            {
+                "rep": "Ingrid Moe",
+                "became": "returned it",
+                "kind": "plain",
+                "reason": "The time is wrong",
+                "at": NOW - timedelta(days=1),
+                "due": None,
+            },
+            {
+                "rep": "Daniel Osei",
+                "became": "asked",
+                "kind": "note",
+                "reason": "",
+                "at": NOW,
+                "due": NOW + timedelta(minutes=15),
+            },
+        ],
+        "problems": {"score": "", "card": "", "offers": ""},
         "last_url": "/leads/0198c5f2-0000-7000-8000-000000000041",
         "next_url": "/leads/0198c5f2-0000-7000-8000-000000000043",
     },
@@ -376,6 +408,91 @@ MAILS = Sample(
     },
 )
 AWAY = "Nurture does not answer just now. All else goes on."
+# fmt: off
+HELD = Sample(
+    "insights",
+    "held.html",
+    {
+        "console": frame("held", Role.operator),
+        "now": NOW,
+        "events": [
+            {
+                "service": "scoring", "lead_id": "0198c5f2-0000-7000-8000-000000000042", "topic": "leads.activity",
+                "seq": 2, "reason": "failed", "said": "Failed", "detail": "ValueError in _count line 119",
+                "held_at": NOW - timedelta(minutes=5), "retry_at": None,
+            },
+            {
+                "service": "scoring", "lead_id": "0198c5f2-0000-7000-8000-000000000042", "topic": "leads.activity",
+                "seq": 3, "reason": "behind", "said": "Waits for the one before", "detail": "",
+                "held_at": NOW - timedelta(minutes=4), "retry_at": None,
+            },
+        ],
+        "more": True,
+        "problems": [],
+        "again": None,
+    },
+)
+SITES = Sample(
+    "insights",
+    "sites.html",
+    {
+        "console": frame("sites", Role.marketer),
+        "now": NOW,
+        "sites": [
+            {
+                "key": "pk_demo", "name": "demo", "origins": ["http://localhost:*"], "policy": "contact_valid",
+                "test": False, "product": "", "region": "",
+            },
+            {
+                "key": "pk_test_xWq81", "name": "web-se", "origins": [], "policy": "none", "test": True,
+                "product": "Freight loggers", "region": "SE",
+            },
+        ],
+        "problem": "",
+        "policies": {"contact_valid": "an address that works", "none": "nothing"},
+        "may_change": True,
+        "made": "pk_test_xWq81",
+        "values": {},
+        "error": "",
+    },
+)
+KEYS = Sample(
+    "insights",
+    "keys.html",
+    {
+        "console": frame("keys", Role.operator),
+        "now": NOW,
+        "keys": [{"id": "k_6f0c3f5e", "name": "CRM of sales", "scopes": ["read", "events"], "at": NOW}],
+        "accounts": [{"name": "hanne.vestergren", "role": "lead manager", "at": None}],
+    },
+)
+ALL_WORK = Sample(
+    "insights",
+    "worklist.html",
+    {
+        "console": frame("worklist"),
+        "now": NOW,
+        "leads": [
+            {
+                "lead_id": "0198c5f2-0000-7000-8000-000000000042", "who": "Mara Lindqvist",
+                "company": "Norrvik Logistics", "stage": stage, "temperature": "hot", "score": 84.0,
+                "reason": "Asked for a demo 42 seconds ago", "owner_name": rep, "due_at": due, "since": NOW,
+                "waits_for": "", "email": "mara@example.com", "phone": "+46 70 174 06 42",
+            }
+            for stage, rep, due in (
+                ("handed_over", "Daniel Osei", NOW + timedelta(minutes=15)),
+                ("accepted", "Daniel Osei", NOW - timedelta(minutes=3)),
+                ("sql", None, None),
+            )
+        ],
+        "own": False,
+        "sees_leads": True,
+        "reasons": {"bad_timing": "The time is wrong", "no_need": "Has no need"},
+        "problem": "",
+        "next_url": "/worklist?after=abc",
+    },
+)
+# fmt: on
 SIGN_IN = Sample("insights", "sign_in.html", {"company": "Tarn Sensors", "there": "/leads", "name": "", "error": ""})
 INSIGHTS = (
     SIGN_IN,
@@ -385,6 +502,19 @@ INSIGHTS = (
         "refused.html",
         {"console": frame("", Role.marketer), "now": NOW, "title": "Not allowed", "words": "Somebody else can."},
     ),
+    HELD,
+    HELD.but("none", events=[], more=False, again=0),
+    HELD.but("of services that are away", events=[], more=False, problems=[AWAY], again=3),
+    SITES,
+    SITES.but("to be looked at", may_change=False, made=""),
+    SITES.but("none yet, and one that cannot be made", sites=[], error="name: is no name", values={"name": "Web"}),
+    SITES.but("of a capture that is away", sites=[], problem=AWAY),
+    KEYS,
+    KEYS.but("none yet", keys=[], accounts=[]),
+    ALL_WORK,
+    ALL_WORK.but("of a rep", own=True, sees_leads=False, console=frame("worklist", Role.rep)),
+    ALL_WORK.but("of nobody", leads=[], next_url=""),
+    ALL_WORK.but("of a handover that is away", leads=[], problem=AWAY, own=True),
     MAILS,
     MAILS.but("none yet", mails=[], next_url=""),
     MAILS.but("that are sent", mails=[], next_url="", folder=None),
@@ -432,6 +562,9 @@ INSIGHTS = (
         timeline=[],
         consents=[],
         stays=[],
+        card=None,
+        offers=[],
+        problems={"score": AWAY, "card": AWAY, "offers": AWAY},
         last_url="",
         next_url="",
     ),

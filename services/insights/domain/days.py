@@ -32,6 +32,17 @@ class Days:
 
     zone: tzinfo
 
+    def hour(self, at: datetime) -> str:
+        """`14:32`"""
+        return f"{at.astimezone(self.zone):%H:%M}"
+
+    def when(self, at: datetime, now: datetime) -> str:
+        """`14:32` today, `17 Nov` before, and `17 Nov 2025` in another year."""
+        local, today = at.astimezone(self.zone), now.astimezone(self.zone)
+        if local.date() == today.date():
+            return self.hour(at)
+        return f"{local.day} {local:%b}" if local.year == today.year else f"{local.day} {local:%b %Y}"
+
     def long_day(self, at: datetime, now: datetime) -> str:
         """`Today, 17 November`, `Saturday, 14 November`, `Saturday, 14 November 2025`."""
         local, today = at.astimezone(self.zone), now.astimezone(self.zone)

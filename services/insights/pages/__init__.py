@@ -17,4 +17,14 @@ STATIC = FOLDER / "static"
 
 def console_pages(zone: tzinfo) -> Environment:
     """The templates of the console, with the ways of writing that only it has."""
-    return templates(FOLDER, zone, age=age, by_day=Days(zone).by_day, percent=percent, points=points, signed=signed)
+    days = Days(zone)
+    own = {
+        "age": age,
+        "by_day": days.by_day,
+        "hour": days.hour,
+        "when": days.when,
+        "percent": percent,
+        "points": points,
+        "signed": signed,
+    }
+    return templates(FOLDER, zone, **own)

@@ -16,6 +16,7 @@ import pytest
 from deploy.accounts import add, remove, set_password
 from deploy.keys import make
 from services.insights import attempts
+from services.insights.services import session_token
 from shared.keys import Role, Scope
 from shared.security import Sessions
 from shared.service import Runtime
@@ -255,7 +256,7 @@ async def test_a_cookie_is_no_token_and_a_token_no_cookie(insights_dsn: str, clo
         cookie = api.cookies["leadline"]
         assert (await api.get("/v1/funnel", headers={"Authorization": f"Bearer {cookie}"})).status_code == 401
         runtime = insights(insights_dsn, clock)
-        token = Sessions(runtime.settings.secret).token("operator", Role.operator)
+        token = session_token(Sessions(runtime.settings.secret).signer, "operator", Role.operator)
         await runtime.database.close()
         api.cookies.clear()
         api.cookies.set("leadline", token)

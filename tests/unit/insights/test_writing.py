@@ -62,3 +62,13 @@ def test_items_stand_under_their_day() -> None:
         ("Today, 17 November", 2),
         ("Monday, 16 November", 1),
     ]
+
+
+def test_a_moment_is_a_clock_time_today_and_a_date_before() -> None:
+    assert DAYS.when(NOW, NOW) == "14:32"
+    assert DAYS.when(NOW - timedelta(days=3), NOW) == "14 Nov"
+    assert DAYS.when(NOW - timedelta(days=400), NOW) == "13 Oct 2025"
+    # 23:30 in London is already the next day in Stockholm.
+    late = datetime(2026, 11, 16, 23, 30, tzinfo=UTC)
+    assert DAYS.when(late, NOW) == "00:30"
+    assert Days(UTC).when(late, NOW) == "16 Nov"

@@ -28,16 +28,6 @@ def test_a_figure_is_written_for_people(written: str, said: str) -> None:
     assert written == said
 
 
-def test_a_moment_is_a_clock_time_today_and_a_date_before() -> None:
-    assert STOCKHOLM.when(NOW, NOW) == "14:32"
-    assert STOCKHOLM.when(NOW - timedelta(days=3), NOW) == "14 Nov"
-    assert STOCKHOLM.when(NOW - timedelta(days=400), NOW) == "13 Oct 2025"
-    # 23:30 in London is already the next day in Stockholm.
-    late = datetime(2026, 11, 16, 23, 30, tzinfo=UTC)
-    assert STOCKHOLM.when(late, NOW) == "00:30"
-    assert Calendar(UTC).when(late, NOW) == "16 Nov"
-
-
 def test_a_deadline_names_its_day() -> None:
     assert STOCKHOLM.deadline(NOW + timedelta(minutes=15), NOW) == "14:47"
     assert STOCKHOLM.deadline(NOW + timedelta(days=6), NOW) == "Monday 23 November, 14:32"

@@ -1,0 +1,89 @@
+"""What the page of a lead is told by the services that know: the points, the whole card, the offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from fastapi import Request
+
+from services.insights.domain.words import reason, words
+from services.insights.services import Answer, Services, path_of
+from shared.service import runtime_of
+
+OFFERS = {
+    "open": ("asked", "note"),
+    "accepted": ("took it", "ok"),
+    "returned": ("returned it", "plain"),
+    "expired": ("did not answer in time", "bad"),
+    "withdrawn": ("not asked any more", "plain"),
+    "closed": ("worked on it", "ok"),
+}
+"""What became of an offer, and the kind of its chip."""
+
+
+async def told_of_lead(request: Request, lead_id: UUID, last_score: object) -> dict[str, object]:
+    """Variables of `lead.html`; `last_score` is what was last heard of it, for when scoring does not answer."""
+    services: Services = runtime_of(request).attached["services"]
+    score, card, offers = await asyncio.gather(
+        services.get(request, "scoring", path_of("v1", "leads", lead_id, "score")),
+        services.get(request, "capture", path_of("v1", "leads", lead_id)),
+        services.get(request, "handover", path_of("v1", "leads", lead_id, "offers")),
+    )
+    return {
+        "score": _score(score.said) if score.ok else last_score,
+        "card": _card(card.said) if card.ok else None,
+        "offers": [_offer(offer) for offer in offers.said.get("items", ())],
+        "problems": {"score": _problem(score), "card": _problem(card), "offers": _problem(offers)},
+    }
+
+
+def _problem(answer: Answer) -> str:
+    """A lead that a service has not heard of yet is no problem."""
+    return "" if answer.status == 404 else answer.problem
+
+
+def _score(said: Mapping[str, Any]) -> dict[str, object]:
+    given: list[dict[str, Any]] = sorted(said["entries"], key=_weight, reverse=True)
+    entries = [{**entry, "rule": words(entry["rule"]), "at": datetime.fromisoformat(entry["at"])} for entry in given]
+    parts = {name: said[name] for name in ("score", "fit", "engagement", "grade")}
+    return {**parts, "rule_version": said["rules_version"], "entries": entries}
+
+
+def _weight(entry: Mapping[str, Any]) -> float:
+    return abs(entry["points"])
+
+
+def _card(said: Mapping[str, Any]) -> dict[str, object]:
+    first, last = (cast("dict[str, Any]", said[name]) for name in ("first_touch", "last_touch"))
+    return {
+        "points": said["contact_points"],
+        "answers": {words(name): value for name, value in said["answers"].items()},
+        "message": said["message"],
+        "first": _touch(first),
+        "last": _touch(last) if last != first else "",
+        "site": said["site"],
+        "product": said["product"],
+        "created_at": datetime.fromisoformat(said["created_at"]) if said["created_at"] else None,
+    }
+
+
+def _touch(touch: Mapping[str, Any]) -> str:
+    """`google, cpc, spring`"""
+    named = [touch[name] for name in ("channel", "source", "medium", "campaign") if touch[name]]
+    return ", ".join(dict.fromkeys(named))
+
+
+def _offer(offer: Mapping[str, Any]) -> dict[str, object]:
+    became, kind = OFFERS.get(offer["state"], (words(offer["state"]), "plain"))
+    return {
+        "rep": offer["rep_name"],
+        "became": became,
+        "kind": kind,
+        "reason": reason(offer["reason"]) if offer["reason"] else "",
+        "at": datetime.fromisoformat(offer["offered_at"]),
+        "due": datetime.fromisoformat(offer["due_at"]) if offer["due_at"] and offer["state"] == "open" else None,
+    }

@@ -1,0 +1,145 @@
+"""Pages for whoever looks after the installation: events that are held, sites, keys and accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from services.insights.access import Reader
+from services.insights.accounts import read_accounts
+from services.insights.frame import PageRoute, draw, settings_of
+from services.insights.services import Services, path_of
+from shared.events.topics import SERVICES
+from shared.keys import Scope, read_keys
+from shared.service import runtime_of
+
+
+def _router(scope: Scope) -> APIRouter:
+    return APIRouter(
+        dependencies=[Depends(Reader(scope))],
+        route_class=PageRoute,
+        include_in_schema=False,
+        default_response_class=HTMLResponse,
+    )
+
+
+for_read, for_configure, for_operate = _router(Scope.read), _router(Scope.configure), _router(Scope.operate)
+routers = (for_read, for_configure, for_operate)
+
+HELD = {
+    "failed": "Failed",
+    "behind": "Waits for the one before",
+    "gap": "Waits for one still to come",
+    "card": "Waits for the card",
+}
+POLICIES = {"contact_valid": "an address that works", "none": "nothing"}
+
+
+@for_operate.get("/held")
+async def held(request: Request, again: int | None = None) -> Response:
+    services = _services(request)
+    answers = await asyncio.gather(*(services.get(request, name, "/v1/held") for name in SERVICES))
+    found = [
+        {"service": name, **event, "held_at": datetime.fromisoformat(event["held_at"]), "said": HELD[event["reason"]]}
+        for name, answer in zip(SERVICES, answers, strict=True)
+        for event in answer.said.get("items", ())
+    ]
+    shown: dict[str, object] = {
+        "events": sorted(found, key=lambda event: event["held_at"]),
+        "problems": [answer.problem for answer in answers if not answer.ok],
+        "more": any(answer.said.get("next") for answer in answers),
+        "again": again,
+    }
+    return draw(request, "held", "held.html", shown)
+
+
+@for_operate.post("/held/retry")
+async def try_again(request: Request) -> Response:
+    form = await read_form(request)
+    service = form.get("service", "")
+    if service not in SERVICES:
+        return RedirectResponse("/held", 303)
+    query = {"lead_id": form["lead"]} if form.get("lead") else {}
+    answer = await _services(request).ask(request, service, "POST", "/v1/held/retry", query)
+    return RedirectResponse(f"/held?again={answer.said['events']}" if answer.ok else "/held", 303)
+
+
+@for_read.get("/sites")
+async def sites(request: Request) -> Response:
+    return await _sites(request)
+
+
+@for_configure.post("/sites")
+async def keep_site(request: Request) -> Response:
+    """What cannot be taken is said above the form, which keeps what was typed."""
+    form = await read_form(request)
+    body = {
+        "name": form.get("name", "").strip(),
+        "origins": form.get("origins", "").split(),
+        "policy": form.get("policy", ""),
+        "test": "test" in form,
+    }
+    answer = await _services(request).ask(request, "capture", "PUT", "/v1/sites", body=body)
+    if answer.ok:
+        return RedirectResponse(f"/sites?{urlencode({'made': answer.said['key']})}", 303)
+    return await _sites(request, form, _mistakes(answer.said) or answer.problem)
+
+
+@for_configure.post("/sites/remove")
+async def remove_site(request: Request) -> Response:
+    form = await read_form(request)
+    await _services(request).ask(request, "capture", "DELETE", path_of("v1", "sites", form.get("key", "")))
+    return RedirectResponse("/sites", 303)
+
+
+@for_operate.get("/keys")
+async def keys(request: Request) -> Response:
+    """The files belong to whoever runs the installation: they are shown here, and changed by the command alone."""
+    settings = settings_of(runtime_of(request))
+    shown: dict[str, object] = {
+        "keys": [
+            {"id": key.id, "name": key.name, "scopes": [s for s in Scope if s in key.scopes], "at": key.created_at}
+            for key in read_keys(settings.keys_file)
+        ],
+        "accounts": [
+            {"name": one.name, "role": one.role.replace("_", " "), "at": one.created_at}
+            for one in read_accounts(settings.accounts_file)
+        ],
+    }
+    return draw(request, "keys", "keys.html", shown)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form of ours; of one that comes twice the last."""
+    posted = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    return {name: values[-1] for name, values in posted.items()}
+
+
+async def _sites(request: Request, form: dict[str, str] | None = None, error: str = "") -> Response:
+    found = await _services(request).get(request, "capture", "/v1/sites")
+    shown: dict[str, object] = {
+        "sites": found.said["items"] if found.ok else [],
+        "problem": found.problem,
+        "policies": POLICIES,
+        "may_change": Scope.configure in request.state.visitor.key.scopes,
+        "made": request.query_params.get("made", ""),
+        "values": form or {},
+        "error": error,
+    }
+    return draw(request, "sites", "sites.html", shown, 422 if error else 200)
+
+
+def _mistakes(said: dict[str, Any]) -> str:
+    """`name: String should match pattern ...`, for whatever fields are wrong."""
+    places = (f"{error.get('pointer', '').strip('/') or 'It'}: {error['detail']}" for error in said.get("errors", ()))
+    return "; ".join(places)
+
+
+def _services(request: Request) -> Services:
+    services: Services = runtime_of(request).attached["services"]
+    return services
