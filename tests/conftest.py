@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from xdist.remote import Producer
 
 from tests.support.groups import Sharing, group_of
+from tests.support.line import Line
 from tests.support.servers import (
     Databases,
     find_chromium,
@@ -18,6 +20,7 @@ from tests.support.servers import (
     kafka_server,
     postgres_server,
 )
+from tests.support.toys import make_tables
 
 # Brokers of tests live for seconds or minutes: a quick start is worth more than a quick broker.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
@@ -69,6 +72,36 @@ def chromium_path() -> Path:
 def shared_data() -> Path:
     """The folder with real lead files; tests that want them are skipped where it is not there."""
     return find_shared_data()
+
+
+@pytest.fixture(scope="session")
+async def made_once(fresh_database: Databases) -> str:
+    dsn = fresh_database()
+    await make_tables(dsn)
+    return dsn
+
+
+@pytest.fixture
+def toy_dsn(fresh_database: Databases, made_once: str) -> str:
+    """A new database with the tables of the toy services."""
+    return fresh_database(template=made_once)
+
+
+@pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
+def line(request: pytest.FixtureRequest, toy_dsn: str) -> Iterator[Line]:
+    """An empty line over each carrier in turn; its processes are killed at the end."""
+    bootstrap = request.getfixturevalue("kafka_bootstrap") if request.param == "kafka" else None
+    line = Line(toy_dsn, bootstrap, prefix=f"t{uuid4().hex[:8]}.")
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def kafka_line(kafka_bootstrap: str, toy_dsn: str) -> Iterator[Line]:
+    """As `line`, for what only Kafka can do."""
+    line = Line(toy_dsn, kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}.")
+    yield line
+    line.stop()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:

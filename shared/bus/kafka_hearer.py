@@ -76,6 +76,8 @@ class KafkaHearer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            # Also how long a connection that has silently died is listened to.
+            request_timeout_ms=15_000,
             retry_backoff_ms=RETRY_MS,
             # The least that brokers allow unless told otherwise: so long its group waits for a member that was killed.
             session_timeout_ms=6_000,

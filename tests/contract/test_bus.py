@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from shared.bus.kafka import PARTITIONS
 from shared.clock import uuid7
 from tests.support.line import Line, Verdict, verdict
-from tests.support.toys import HEARER, SPEAKER, erase, speak, toy
+from tests.support.toys import SPEAKER, erase, speak, toy
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ async def test_what_is_brought_again_from_the_beginning_has_no_second_effect(lin
         await _until_position_is_noted(line)
         first.terminate()  # it leaves its group: killed, it would be a member for some seconds more
         await asyncio.to_thread(first.wait, 30)
-        await _rewind(line)
+        await _forget_position(line)
         line.start("hear")
         await speak(speaker, leads)
         await line.until_all_heard()
@@ -54,41 +54,36 @@ async def test_what_is_brought_again_from_the_beginning_has_no_second_effect(lin
 
 
 @asynccontextmanager
-async def _group(line: Line) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-    """The hearer's group on Kafka without being a member, and all places in its topics."""
-    client = AIOKafkaConsumer(
-        bootstrap_servers=line.bootstrap, group_id=f"{line.prefix}leadline-scoring", enable_auto_commit=False
-    )
-    await client.start()
+async def _group(line: Line) -> AsyncIterator[tuple[AIOKafkaAdminClient, str]]:
+    """The hearer's group on Kafka, without being a member."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=line.bootstrap)
+    await admin.start()
     try:
-        topics = {line.prefix + event.topic for event in HEARER.consumes}
-        places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
-        client.assign(places)
-        yield client, places
+        yield admin, f"{line.prefix}leadline-scoring"
     finally:
-        await client.stop()
+        await admin.close()
 
 
 async def _until_position_is_noted(line: Line) -> None:
     """On Kafka a hearer notes it now and then, and need not have done so for what it has just heard."""
     if line.bootstrap is None:
         return
-    async with _group(line) as (client, places), asyncio.timeout(30):
-        while not any([await client.committed(place) for place in places]):
+    async with _group(line) as (admin, group), asyncio.timeout(30):
+        while not any(place.offset > 0 for place in (await admin.list_consumer_group_offsets(group)).values()):
             await asyncio.sleep(0.05)
 
 
-async def _rewind(line: Line) -> None:
-    """Put the hearer's position back to the first event: on PostgreSQL it lies in the database, on Kafka in the group.
+async def _forget_position(line: Line) -> None:
+    """On PostgreSQL it lies in the database; on Kafka the group is deleted, as when its offsets have expired.
 
     Kafka refuses it while the group has members.
     """
     if line.bootstrap is None:
         await line.fetch("UPDATE scoring.reading SET pos = 0 WHERE reader = 'hear'")
         return
-    async with _group(line) as (client, places):
-        assert any([await client.committed(place) for place in places])
-        await client.commit(dict.fromkeys(places, 0))
+    async with _group(line) as (admin, group):
+        answer = await admin._send_request(DeleteGroupsRequest([group]), await admin.find_coordinator(group))
+        assert answer.results == [(group, 0)]
 
 
 async def test_a_lead_whose_event_fails_is_held_and_all_others_flow(line: Line) -> None:
@@ -205,7 +200,7 @@ async def run_with_kills(
     def start(role: str) -> Any:
         mood = {"TOY_SEED": str(dice.random())[2:8], "TOY_CHANCE": "1" if mutant else "0.1"}
         if not mutant and dice.random() < 0.5:
-            mood["TOY_KILL"] = "after_ack" if role == "relay" else dice.choice(["before_commit", "after_commit"])
+            mood["TOY_KILL"] = "around_ack" if role == "relay" else dice.choice(["before_commit", "after_commit"])
         return line.start(role, TOY_MUTANT=mutant, **mood)
 
     running = [(role, start(role)) for role in roles]

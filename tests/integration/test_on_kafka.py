@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ import pytest
 from services.handover.mailer import CLAIMED_AT_ONCE
 from tests.support.audit import audit, heard_everything
 from tests.support.forked import Forked, fork
+from tests.support.harm import Harm
 from tests.support.importing import killed_by_and_by, numbers, some_real_leads
 from tests.support.installation import KEY, Installation, free_ports, installation
 from tests.support.load import Load
@@ -27,6 +29,7 @@ from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.recount import recount
 from tests.support.servers import Databases
 from tests.support.smtp import Inbox, inbox
+from tests.support.trial import Trial
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 REPS = 3
@@ -160,6 +163,11 @@ def test_each_service_is_doubled_killed_and_stopped_alone_under_load_without_an_
     assert recount(found.lives).equals(inst.get("insights", "/v1/funnel"))
     _check_offers(inst, load, mails)
     _check_welcomes(inst, load, mails)
+
+
+def test_whatever_dies_on_kafka_nothing_is_lost_doubled_or_disordered(inst: Installation, tmp_path: Path) -> None:
+    seed = int(os.environ.get("FAULT_SEED", "0")) or random.randrange(1, 2**31)
+    Trial(Harm(inst, random.Random(seed)), tmp_path / "journal", seed, 60, 2, 20, _leads(inst)).run()
 
 
 def _fetch(inst: Installation, query: str) -> list[asyncpg.Record]:

@@ -35,13 +35,17 @@ class Wound:
 
 @dataclass
 class Harm:
-    """Does one thing after the other to an installation, each chosen by the dice."""
+    """Does one thing after the other to an installation, each chosen by the dice.
+
+    Servers that are not given are not its own: they stay as they are.
+    """
 
     inst: Installation
-    postgres: EmbeddedPostgres
-    kafka: KafkaServer | None
     dice: random.Random
+    postgres: EmbeddedPostgres | None = None
+    kafka: KafkaServer | None = None
     done: list[Wound] = field(default_factory=list[Wound])
+    probes: list[str] = field(default_factory=list[str])
 
     def one_more(self) -> Wound:
         kind = self.dice.choice(self._kinds())
@@ -57,12 +61,14 @@ class Harm:
             self._kill_all_services,
             self._stop_a_service_in_order,
             self._pause_a_service,
-            self._kill_postgres,
-            self._pause_postgres,
             self._cut_connections,
         ]
+        if self.postgres is not None:
+            kinds += [self._kill_postgres, self._pause_postgres]
         if self.kafka is not None:
-            kinds += [self._kill_kafka, self._pause_kafka, self._send_events_again]
+            kinds += [self._kill_kafka, self._pause_kafka]
+        if "KAFKA_BOOTSTRAP_SERVERS" in self.inst.environment:
+            kinds.append(self._send_events_again)
         return kinds
 
     def _kill_a_service(self) -> tuple[str, float]:
@@ -88,6 +94,7 @@ class Harm:
         return f"{service} for {seconds:.1f} s", time.monotonic()
 
     def _kill_postgres(self) -> tuple[str, float]:
+        assert self.postgres is not None
         away = self.dice.uniform(0, 4)
         for process in self._postgres_processes()[:1]:
             process.kill()
@@ -152,6 +159,7 @@ class Harm:
         return pid
 
     def _postgres_processes(self) -> list[psutil.Process]:
+        assert self.postgres is not None
         postmaster = psutil.Process(int((self.postgres.data_dir / "postmaster.pid").read_text().split()[0]))
         return [postmaster, *postmaster.children()]
 
@@ -175,8 +183,6 @@ class Harm:
     def _remember(self, lead: str) -> str:
         self.probes.append(lead)
         return lead
-
-    probes: list[str] = field(default_factory=list[str])
 
 
 async def _arrived(dsn: str, lead: str) -> bool:

@@ -1,9 +1,11 @@
 """A toy service as a process of its own: `python -m tests.support.toy_process hear|relay|speak`.
 
 With TOY_KILL set it kills itself with SIGKILL at a named moment, now and then: `before_commit`, `after_commit`,
-`after_ack`. With TOY_MUTANT=position_first it moves its position before its effects, which no test may let pass.
+`after_ack` (when Kafka has taken a batch), `around_ack` (then or before). With TOY_MUTANT=position_first it moves its
+position before its effects, which no test may let pass.
 With TOY_HANG it hangs at its first batch: `waiting` in it for ever, `busy` so that nothing else runs, `publishing` it,
 or `deaf`, its Kafka client having quietly ceased to fetch. TOY_STUCK are the seconds after which that counts.
+With TOY_WAY its connections to Kafka lead elsewhere, see `go_by`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,13 @@ import random
 import signal
 import sys
 import time
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
+
+from aiokafka import client
+from aiokafka.client import ConnectionGroup
+from prometheus_client import REGISTRY
 
 from shared import watchdog
 from shared.bus import kafka, kafka_hearer, postgres, reading
@@ -51,7 +58,8 @@ def die_after_commit() -> None:
 
         async def stepped(self: Any, *given: Any, step: Any = step) -> Any:
             if self.__class__ is kafka_hearer.KafkaHearer:
-                perhaps_die()
+                if self._done:
+                    perhaps_die()
                 return await step(self, *given)
             answer = await step(self, *given)
             if answer:
@@ -61,11 +69,21 @@ def die_after_commit() -> None:
         setattr(hearer, taking, stepped)
 
 
+def die_around_ack() -> None:
+    die_after_ack()
+    publish = kafka.KafkaRelay._publish
+
+    async def dead_or_published(self: Any, *given: Any) -> None:
+        perhaps_die()  # a relay that had noted its position already would lose the batch
+        await publish(self, *given)
+
+    kafka.KafkaRelay._publish = dead_or_published  # type: ignore[method-assign]
+
+
 def die_after_ack() -> None:
     publish = kafka.KafkaRelay._publish
 
     async def published_then_dead(self: Any, *given: Any) -> None:
-        perhaps_die()  # before anything is sent, too: a relay that had noted its position already would lose it
         await publish(self, *given)
         perhaps_die()
 
@@ -141,7 +159,35 @@ def lose_patience_after(seconds: float) -> None:
     kafka.STOP_SECONDS = seconds / 4
 
 
-MOMENTS = {"before_commit": die_before_commit, "after_commit": die_after_commit, "after_ack": die_after_ack}
+MOMENTS = {
+    "before_commit": die_before_commit,
+    "after_commit": die_after_commit,
+    "after_ack": die_after_ack,
+    "around_ack": die_around_ack,
+}
+
+
+def go_by(way: str) -> None:
+    """`coordination:PORT` or `all:PORT`: these connections to the broker go to that port instead of its own."""
+    which, _, port = way.partition(":")
+    get, make = client.AIOKafkaClient._get_conn, client.create_conn
+    group: ContextVar[int] = ContextVar("group", default=ConnectionGroup.DEFAULT)
+
+    async def got(self: Any, node_id: Any, **more: Any) -> Any:
+        group.set(more.get("group", ConnectionGroup.DEFAULT))
+        return await get(self, node_id, **more)
+
+    async def made(host: str, own_port: int, **more: Any) -> Any:
+        diverted = which == "all" or group.get() == ConnectionGroup.COORDINATION
+        return await make(host, int(port) if diverted else own_port, **more)
+
+    client.AIOKafkaClient._get_conn = got  # type: ignore[method-assign]
+    client.create_conn = made
+
+
+def tell_what_came_again() -> None:
+    again = REGISTRY.get_sample_value("leadline_consumer_redelivered_total", {"service": "scoring"})
+    print(f"heard again: {again or 0:.0f}", flush=True)
 
 
 async def main(role: str) -> None:
@@ -155,6 +201,7 @@ async def main(role: str) -> None:
         print("running", flush=True)
         told_to_stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_what_came_again)
         await told_to_stop.wait()
 
 
@@ -175,6 +222,8 @@ if __name__ == "__main__":
         MOMENTS[moment]()
     if how := os.environ.get("TOY_HANG"):
         hang(how)
+    if way := os.environ.get("TOY_WAY"):
+        go_by(way)
     if seconds := os.environ.get("TOY_STUCK"):
         lose_patience_after(float(seconds))
     if os.environ.get("TOY_MUTANT") == "position_first":

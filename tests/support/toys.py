@@ -33,7 +33,8 @@ TABLES = [
     "CREATE TABLE capture.lead (lead_id uuid PRIMARY KEY, version bigint NOT NULL, body text, erasure_id text)",
     "CREATE VIEW bus.card AS SELECT lead_id, version, body, erasure_id FROM capture.lead",
     """CREATE TABLE scoring.effect (number bigint GENERATED ALWAYS AS IDENTITY, lead_id uuid, topic text, seq bigint,
-        event_id uuid, word text)""",
+        event_id uuid, word text, at timestamptz DEFAULT clock_timestamp(),
+        hearer text DEFAULT current_setting('leadline.hearer', true))""",
 ]
 
 
