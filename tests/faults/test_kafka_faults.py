@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from subprocess import Popen
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +24,7 @@ from shared.bus.kafka import PARTITIONS, ensure_topics, partition_of, producing
 from shared.clock import EPOCH, uuid7
 from shared.events.codec import Stored, to_headers
 from shared.events.topics import Topic
+from tests.support.forked import Forked
 from tests.support.line import Line, Verdict, verdict
 from tests.support.servers import require_kafka_programs
 from tests.support.toys import SPEAKER, speak, toy
@@ -214,7 +214,7 @@ async def test_a_member_cut_off_from_its_coordinator_alone_doubles_nothing_while
     assert (found.lost, found.doubled, found.disordered) == (0, 0, 0)
 
 
-async def _heard_again(line: Line, process: Popen[bytes]) -> int:
+async def _heard_again(line: Line, process: Forked) -> int:
     asked = line.output.read_text().count("heard again: ")
     process.send_signal(signal.SIGUSR1)
     while line.output.read_text().count("heard again: ") == asked:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installation import PROJECT
+from tests.support.forked import PROJECT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 

@@ -17,8 +17,8 @@ from uuid import UUID
 import asyncpg
 
 from tests.support.audit import audit, heard_everything
+from tests.support.forked import PROJECT
 from tests.support.harm import Harm
-from tests.support.installation import PROJECT
 from tests.support.recount import recount
 
 CALLERS = 12
