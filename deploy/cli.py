@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import logging
 import os
 import sys
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
 
 from shared.keys import Role, Scope
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from deploy.postgres import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 held_app = typer.Typer(
@@ -61,8 +67,8 @@ Name = Annotated[str, typer.Option(help="One service only.")]
 
 @held_app.command("list")
 def held_list(service: Name = "") -> None:
-    """Show what waits, oldest first, with the reason."""
-    from deploy.held import waiting
+    """Show what waits, oldest first, with the reason; then what was decided lately."""
+    from deploy.held import tended, waiting
 
     rows = asyncio.run(waiting(_database_url(), service))
     if not rows:
@@ -71,6 +77,11 @@ def held_list(service: Name = "") -> None:
         typer.echo(
             f"{row.held_at:%Y-%m-%d %H:%M:%S}Z  {row.service:<9} {row.lead_id}  {row.topic:<15} seq {row.seq:<5} "
             f"{row.reason:<7} {row.detail}"
+        )
+    for row in asyncio.run(tended(_database_url(), service)):
+        typer.echo(
+            f"{row.at:%Y-%m-%d %H:%M:%S}Z  {row.service:<9} {row.lead_id}  {row.topic:<15} seq {row.seq:<5} "
+            f"{row.deed} by {row.who}: {row.reason}"
         )
 
 
@@ -84,6 +95,34 @@ def held_retry(
 
     count = asyncio.run(retry(_database_url(), service, lead, datetime.now(UTC)))
     typer.echo(f"{count} held events will be tried again within a second or two.")
+
+
+Held = Annotated[UUID, typer.Argument(help="The lead's id.")]
+Reason = Annotated[str, typer.Option(help="Why, for those who look later; without names and addresses.")]
+Who = Annotated[str, typer.Option(help="Who decides; you, unless said otherwise.", default_factory=getuser)]
+
+
+@held_app.command("release")
+def held_release(lead: Held, reason: Reason, by: Who, service: Name = "") -> None:
+    """Try a lead's failed event again now, and then what waits behind it."""
+    _tend(lead, "release", reason, by, service)
+
+
+@held_app.command("skip")
+def held_skip(lead: Held, reason: Reason, by: Who, service: Name = "") -> None:
+    """Count a lead's failed event as heard, without its effect; then comes what waits behind it."""
+    _tend(lead, "skip", reason, by, service)
+
+
+def _tend(lead: UUID, deed: Literal["release", "skip"], reason: str, by: str, service: str) -> None:
+    from deploy.held import tend
+
+    for words in (reason, by):
+        if not words.strip() or not words.isprintable() or len(words) > 200:
+            raise SystemExit("The reason, and who decides, are a line of up to 200 characters each.")
+    chosen = asyncio.run(tend(_database_url(), service, lead, deed, reason.strip(), by.strip(), datetime.now(UTC)))
+    for event in chosen:
+        typer.echo(f"{event}: {deed} within a second or two.")
 
 
 @keys_app.command("make")
@@ -207,22 +246,71 @@ def replay(
     asyncio.run(bring_again(_settings(), wanted, begin, lead))
 
 
+@app.command()
+def restore(service: Annotated[str, typer.Argument(help="scoring; before it is started.")]) -> None:
+    """Have a service whose database was restored alone hear from Kafka what has been said since."""
+    from deploy.restore import restore as hear_since
+
+    asyncio.run(hear_since(_settings(), service))
+
+
+@app.command("move-to-kafka")
+def move_to_kafka() -> None:
+    """Bring all that was said into Kafka while services still carry it by PostgreSQL; then restart them with Kafka."""
+    from deploy.move_to_kafka import move
+
+    asyncio.run(move(_settings()))
+
+
+@app.command("rebuild-kafka")
+def rebuild_kafka() -> None:
+    """Fill a Kafka that has lost its data from the logs of the services, while they run."""
+    from deploy.kafka_rebuild import rebuild
+
+    asyncio.run(rebuild(_settings()))
+
+
+@app.command()
+def rebuild(
+    service: Annotated[str, typer.Argument(help="insights; the others decide.")],
+) -> None:
+    """Make a service's tables anew from everything that was ever said."""
+    from deploy.insights_rebuild import rebuild as rebuild_insights
+
+    if service != "insights":
+        raise SystemExit(f"Only insights can be made anew: what {service} decided would be decided once more.")
+    asyncio.run(rebuild_insights(_settings()))
+
+
 def _settings() -> Settings:
-    """The settings that the services here run with."""
-    os.environ["DATABASE_URL"] = _database_url()
+    """The settings that the services here run with. Where they are stopped, their database runs until we end."""
+    database = _database()
+    if not database.alive():
+        atexit.register(database.stop)
+        database.start()
+    os.environ["DATABASE_URL"] = database.dsn()
     _use_key_of_this_installation()
+    # What we wait for is said in our own words; the client's would drown them.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return Settings.load()
 
 
 def _database_url() -> str:
     """The installation's database: DATABASE_URL, else the one that `make run` keeps in the data folder."""
-    from deploy.postgres import database_for
-
-    data_dir = Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute()
-    database = database_for(data_dir / "postgres", os.environ.get("DATABASE_URL") or None)
+    database = _database()
     if not database.alive():
         raise SystemExit("Leadline is not running here. Start it with `make run`, or set DATABASE_URL.")
     return database.dsn()
+
+
+def _database() -> Database:
+    from deploy.postgres import database_for
+
+    folder = Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute() / "postgres"
+    given = os.environ.get("DATABASE_URL") or None
+    if not given and not folder.exists():
+        raise SystemExit("There is no Leadline here. Start it with `make run`, or set DATABASE_URL.")
+    return database_for(folder, given)
 
 
 def _use_key_of_this_installation() -> None:

@@ -1,9 +1,10 @@
-"""What services hold back, and how to have it tried again."""
+"""What services hold back, and how to have it tried again or passed over."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -37,6 +38,64 @@ async def waiting(url: str, service: str = "") -> list[Held]:
         await connection.close()
 
 
+@dataclass(frozen=True)
+class Tended:
+    """What somebody decided about a held event."""
+
+    service: str
+    lead_id: UUID
+    topic: str
+    seq: int
+    deed: str
+    reason: str
+    who: str
+    at: datetime
+
+
+async def tended(url: str, service: str = "", most: int = 20) -> list[Tended]:
+    """The latest decisions, newest first."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[Tended] = []
+        for name in await _there(connection, service):
+            found = await connection.fetch(
+                f"SELECT lead_id, topic, seq, deed, reason, who, at FROM {name}.tended ORDER BY at DESC LIMIT $1", most
+            )
+            rows += [Tended(name, **dict(row)) for row in found]
+        return sorted(rows, key=lambda row: row.at, reverse=True)[:most]
+    finally:
+        await connection.close()
+
+
+async def tend(
+    url: str, service: str, lead_id: UUID, deed: Literal["release", "skip"], reason: str, who: str, now: datetime
+) -> list[str]:
+    """Release or skip the failed events of a lead, and keep why; answers in words which those are.
+
+    The services look for them every second: a released event is tried again, a skipped one counts as heard without
+    its effect, and then comes what waits behind it. Raises `SystemExit` when there is none.
+    """
+    connection = await asyncpg.connect(url)
+    try:
+        chosen: list[str] = []
+        for name in await _there(connection, service):
+            rows = await connection.fetch(
+                f"""WITH chosen AS (
+                        UPDATE {name}.held SET retry_at = $2, skip = ($3 = 'skip')
+                        WHERE lead_id = $1 AND reason = 'failed' RETURNING event_id, topic, seq
+                    )
+                    INSERT INTO {name}.tended (lead_id, event_id, topic, seq, deed, reason, who, at)
+                    SELECT $1, event_id, topic, seq, $3, $4, $5, $2 FROM chosen RETURNING topic, seq""",
+                lead_id, now, deed, reason, who,
+            )  # fmt: skip
+            chosen += [f"{row['topic']} seq {row['seq']} of {name}" for row in rows]
+    finally:
+        await connection.close()
+    if not chosen:
+        raise SystemExit(f"No failed event of lead {lead_id} is held; `leadline held list` shows what waits, and why.")
+    return chosen
+
+
 async def retry(url: str, service: str, lead_id: UUID | None, now: datetime) -> int:
     """Have failed events tried again; the services look for them every second. Answers how many there are."""
     connection = await asyncpg.connect(url)
@@ -44,7 +103,7 @@ async def retry(url: str, service: str, lead_id: UUID | None, now: datetime) -> 
         count = 0
         for name in await _there(connection, service):
             marked = await connection.execute(
-                f"""UPDATE {name}.held SET retry_at = $2
+                f"""UPDATE {name}.held SET retry_at = $2, skip = false
                     WHERE ($1::uuid IS NULL OR lead_id = $1) AND reason = 'failed'""",
                 lead_id, now,
             )  # fmt: skip

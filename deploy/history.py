@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from shared import log
-from shared.bus.kafka import ensure_topics, producing, publish
+from shared.bus.kafka import KafkaRelay, ensure_topics, producing, publish
 from shared.clock import EPOCH, uuid7_at
 from shared.database import Connection
 from shared.events.codec import Stored
@@ -24,11 +24,12 @@ _ORDER = """max(event_id::text COLLATE "C") OVER (PARTITION BY topic, lead_id OR
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which events: of these topics, recorded since, of one lead or of all."""
+    """Which events: of these topics, recorded since, of one lead or of all; `unpublished`: not by a relay before."""
 
     topics: tuple[Topic, ...] = tuple(Topic)
     since: datetime = EPOCH
     lead_id: UUID | None = None
+    unpublished: bool = False
 
     @property
     def values(self) -> tuple[object, ...]:
@@ -65,11 +66,14 @@ async def told(connection: Connection, wanted: Wanted, lane: int) -> AsyncGenera
     """These events of one lane, some at a time, each card as it now is; `place` says where each lies."""
     speakers = await log.present(connection, SERVICES)
     logs = " UNION ALL ".join(
-        f"SELECT '{speaker}' AS speaker, l.* FROM bus.{speaker}_log l WHERE lane = $4 AND {_WHERE}"
+        f"""SELECT '{speaker}' AS speaker, l.* FROM bus.{speaker}_log l WHERE lane = $4 AND {_WHERE} AND (
+            NOT $5 OR pos > coalesce((SELECT pos FROM {speaker}.reading
+                WHERE reader = '{KafkaRelay.reader}' AND speaker = '{speaker}' AND lane = $4), 0))"""
         for speaker in speakers
     )
+    values = (*wanted.values, lane, wanted.unpublished)
     async with connection.transaction():
-        cursor = await connection.cursor(f"SELECT * FROM ({logs}) l ORDER BY {_ORDER}", *wanted.values, lane)
+        cursor = await connection.cursor(f"SELECT * FROM ({logs}) l ORDER BY {_ORDER}", *values)
         while rows := await cursor.fetch(CHUNK):
             stored = [log.event_in(row, (row["speaker"], lane, row["pos"])) for row in rows]
             yield await log.with_cards(connection, stored)
@@ -87,9 +91,24 @@ async def publish_again(
     await ensure_topics(bootstrap, prefix, wanted.topics)
     async with producing(bootstrap) as producer:
         for done, lane in enumerate(wanted.lanes):
+            reached: dict[str, int] = {}
             async for stored in told(connection, wanted, lane):
                 await publish(producer, prefix, stored)
                 count.update(str(event.topic) for event in stored)
+                for event in stored:
+                    reached[event.place[0]] = max(event.place[2], reached.get(event.place[0], 0))
                 tell(done, count.total())
+            if wanted.unpublished:
+                await _note(connection, lane, reached)
             tell(done + 1, count.total())
     return count
+
+
+async def _note(connection: Connection, lane: int, reached: Mapping[str, int]) -> None:
+    """From here on the speakers' relays go on."""
+    for speaker, pos in reached.items():
+        await connection.execute(
+            f"""INSERT INTO {speaker}.reading AS r (reader, speaker, lane, pos, as_of) VALUES ($1, $2, $3, $4, 'epoch')
+                ON CONFLICT (reader, speaker, lane) DO UPDATE SET pos = greatest(r.pos, excluded.pos)""",
+            KafkaRelay.reader, speaker, lane, pos,
+        )  # fmt: skip

@@ -119,18 +119,21 @@ async def _by_postgres(connection: Connection, topic: Topic, wanted: Wanted) -> 
     lanes = {(speaker, lane) for speaker, found in before.items() for lane in found}
     goals: dict[str, dict[tuple[str, int], int]] = {}
     for service in hearers if lanes else ():
+        runs = await works(connection, PostgresHearer, service)
         async with connection.transaction():
-            goals[service] = {
-                place: at for place, at in (await positions(connection, service)).items() if place in lanes
-            }
+            reached = await positions(connection, service)
             await set_back(connection, service, before, wanted.since)
-        await wake(connection, service)
+        if runs:
+            goals[service] = {place: reached[place] for place in lanes & reached.keys()}
+            await wake(connection, service)
     print(f"{count} events of {topic} are brought again to {', '.join(hearers)}.")
     late = await heard_again(connection, goals)
-    for service in late:
-        runs = await works(connection, PostgresHearer, service)
-        print(f"{service} has not come to the end yet." if runs else f"{service} does not run: it hears them then.")
-    if goals and not late:
+    for service in hearers:
+        if service not in goals and lanes:
+            print(f"{service} does not run: it hears them when it does.")
+        elif service in late:
+            print(f"{service} has not come to the end yet, and goes on.")
+    if len(goals) == len(hearers) and not late:
         print("All have heard them.")
 
 

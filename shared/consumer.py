@@ -44,7 +44,7 @@ logger = structlog.get_logger("consumer")
 class _Waiting:
     """An event on its way to a lead. `verdict` is `apply` or `repeat` once it is done with, else why it waits.
 
-    `news`: the held table does not say so yet.
+    `news`: the held table does not say so yet. `skip`: somebody decided that it counts as heard without its effect.
     """
 
     event: Envelope[Event]
@@ -52,6 +52,7 @@ class _Waiting:
     verdict: str = ""
     detail: str = ""
     news: bool = True
+    skip: bool = False
 
     @property
     def waits(self) -> bool:
@@ -132,10 +133,12 @@ class Consumer(Generic[S]):
             )
             for row in rows:
                 event = _held_in(row)
-                item = _Waiting(decode(event), event, row["reason"], row["detail"], news=False)
+                item = _Waiting(decode(event), event, row["reason"], row["detail"], news=False, skip=row["skip"])
                 queues[event.lead_id][event.event_id] = item
         for item in incoming:
-            queues[item.event.lead_id][item.event.id] = item
+            queue = queues[item.event.lead_id]
+            item.skip = item.event.id in queue and queue[item.event.id].skip
+            queue[item.event.id] = item
         return queues
 
     async def _fold(self, work: Work[S], lead_id: UUID, queue: Collection[_Waiting]) -> None:
@@ -168,6 +171,8 @@ class Consumer(Generic[S]):
             lead.erasing = event.data.erasure_id
             standing.card_version = event.seq
             standing.erased = True
+            return True
+        if item.skip:
             return True
         try:
             self.handlers.get(type(event.data), _ignore)(lead, event, now)
@@ -219,7 +224,7 @@ class Consumer(Generic[S]):
                     (lead_id, topic, seq, event_id, type, attributes, body, reason, detail, attempts, held_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 ON CONFLICT (lead_id, event_id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail,
-                    attempts = h.attempts + excluded.attempts, retry_at = NULL""",
+                    attempts = h.attempts + excluded.attempts, retry_at = NULL, skip = false""",
             [
                 (
                     item.event.lead_id, item.event.topic, item.event.seq, item.event.id, item.stored.type,

@@ -158,10 +158,15 @@ def plumbing(service: str) -> list[str]:
             lead_id uuid NOT NULL, topic text NOT NULL, seq bigint NOT NULL, event_id uuid NOT NULL,
             type text NOT NULL, attributes text NOT NULL, body text NOT NULL,
             reason text NOT NULL, detail text NOT NULL DEFAULT '', attempts integer NOT NULL DEFAULT 0,
-            held_at timestamptz NOT NULL, retry_at timestamptz, number bigint GENERATED ALWAYS AS IDENTITY,
-            PRIMARY KEY (lead_id, event_id)
+            held_at timestamptz NOT NULL, retry_at timestamptz, skip boolean NOT NULL DEFAULT false,
+            number bigint GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (lead_id, event_id)
         )""",
         f"CREATE INDEX held_retry ON {service}.held (retry_at) WHERE retry_at IS NOT NULL",
+        # What people decided about held events; it stays when the event does not wait any more.
+        f"""CREATE TABLE {service}.tended (
+            lead_id uuid NOT NULL, event_id uuid NOT NULL, topic text NOT NULL, seq bigint NOT NULL,
+            deed text NOT NULL, reason text NOT NULL, who text NOT NULL, at timestamptz NOT NULL
+        )""",
         f"""CREATE TABLE {service}.undecodable (
             topic text NOT NULL, place bigint NOT NULL, pos bigint NOT NULL, reason text NOT NULL,
             headers text NOT NULL, body bytea, kept_at timestamptz NOT NULL, PRIMARY KEY (topic, place, pos)

@@ -32,6 +32,8 @@ BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
 READ_AHEAD_BYTES = 65_536
 COMMIT_SECONDS = 1.0
+# Topics that were gone when the group met, and are there again, are noticed after this long.
+METADATA_SECONDS = 10
 START_SECONDS = 30
 STOP_SECONDS = 10
 HEARING = "hear"
@@ -85,6 +87,7 @@ class KafkaHearer:
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=120_000,
             max_partition_fetch_bytes=READ_AHEAD_BYTES,
+            metadata_max_age_ms=METADATA_SECONDS * 1000,
             partition_assignment_strategy=[RangePartitionAssignor],
         )
         kafka.subscribe([self.prefix + topic for topic in self.topics])
@@ -147,12 +150,15 @@ class KafkaHearer:
         return stored
 
     async def _commit(self, kafka: AIOKafkaConsumer) -> None:
-        """Offsets are only a hint where to go on: every effect is guarded by the lead's own numbers."""
+        """Offsets are only a hint where to go on: every effect is guarded by the lead's own numbers.
+
+        What lies beyond where we now stand was heard of topics that are no more: somebody has made them anew.
+        """
         mine = kafka.assignment()
-        done = {partition: offset for partition, offset in self._done.items() if partition in mine}
-        self._committed_at = time.monotonic()
+        done = {at: offset for at, offset in self._done.items() if at in mine and offset <= self._position(kafka, at)}
         if not done:
             return
+        self._committed_at = time.monotonic()
         try:
             # Not wait_for: a stop that comes just as it is through would be lost in it (until Python 3.12).
             async with asyncio.timeout(5):

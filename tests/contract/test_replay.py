@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from deploy.replay import CannotReplay, moment_of, topic_named
 from shared.clock import EPOCH, uuid7
-from tests.support.forked import PROJECT
 from tests.support.line import Line, Verdict, verdict
-from tests.support.toys import SPEAKER, speak, toy
+from tests.support.telling import leadline, speaking
+from tests.support.toys import speak
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def speaking(line: Line, *parts: str) -> AsyncIterator[Any]:
-    speaker = toy(SPEAKER, line.dsn, line.bootstrap, line.prefix)
-    async with speaker.running(parts):
-        await speaker.prepared.wait()
-        yield speaker
-
-
-async def leadline(line: Line, *words: str) -> str:
-    """What the command says, which has to end well."""
-    command = [sys.executable, "-m", "deploy.cli", *words]
-    environment = os.environ | {
-        "DATABASE_URL": line.dsn,
-        "KAFKA_BOOTSTRAP_SERVERS": line.bootstrap or "",
-        "KAFKA_TOPIC_PREFIX": line.prefix,
-        "LEADLINE_API_KEY": "toy-operator-key",
-        "LEADLINE_DATA_DIR": str(line.output.with_suffix(".data")),
-    }
-    ended = await asyncio.to_thread(
-        subprocess.run, command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 async def missed(line: Line, leads: Sequence[UUID]) -> None:

@@ -1,0 +1,117 @@
+"""A held event is released or passed over by somebody who says why, and the lead goes on in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from deploy.held import tend, tended, waiting
+from shared import log
+from shared.clock import EPOCH, uuid7
+from shared.events.codec import Stored
+from shared.lifecycle import Stage
+from tests.support import toys
+from tests.support.line import Line
+from tests.support.set_clock import SetClock
+from tests.support.telling import leadline
+from tests.support.toys import HEARER, SPEAKER, Toy, erase, speak, toy
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def speaker(toy_dsn: str) -> AsyncIterator[Toy]:
+    speaker = toy(SPEAKER, toy_dsn)
+    yield speaker
+    await speaker.database.close()
+
+
+@pytest.fixture
+async def hearer(speaker: Toy) -> AsyncIterator[Toy]:
+    hearer = toy(HEARER, speaker.settings.database_url, clock=SetClock(NOON))
+    yield hearer
+    toys.broken.clear()
+    await hearer.database.close()
+
+
+async def said(speaker: Toy) -> list[Stored]:
+    async with speaker.database.connection() as connection:
+        found = await log.read(connection, "capture", dict.fromkeys(log.ALL_LANES, 0), EPOCH, per_lane=10_000)
+        return await log.with_cards(connection, found)
+
+
+async def effects(hearer: Toy, lead: UUID) -> list[str]:
+    async with hearer.database.connection() as connection:
+        rows = await connection.fetch("SELECT word FROM scoring.effect WHERE lead_id = $1 ORDER BY number", lead)
+    return [row["word"] for row in rows]
+
+
+async def stage_of(hearer: Toy, lead: UUID) -> tuple[Stage | None, int]:
+    async with hearer.leads.work([lead]) as work:
+        standing = work.lead(lead).standing
+        return standing.stage, standing.stage_seq
+
+
+async def test_what_is_skipped_counts_as_heard_and_what_is_released_has_its_effect(speaker: Toy, hearer: Toy) -> None:
+    skipped, released, dsn = uuid7(), uuid7(), hearer.settings.database_url
+    await speak(speaker, [skipped, released], "cursed")
+    await speak(speaker, [skipped, released], "fine")
+    toys.broken.add("cursed")
+    await hearer.consumer.take(await said(speaker))
+    assert {(row.lead_id, row.reason) for row in await waiting(dsn)} >= {(skipped, "failed"), (released, "failed")}
+
+    line = Line(dsn, None, "")
+    answer = await leadline(line, "held", "skip", str(skipped), "--reason", "a rule that is gone", "--by", "Ida")
+    assert "leads.activity seq 1 of scoring: skip" in answer
+    await hearer.consumer.retry_due()  # looks by its own clock, which is not there yet
+    assert "fine" not in await effects(hearer, skipped)
+    toys.broken.clear()
+    await tend(dsn, "", released, "release", "mended", "Ida", NOON)
+    await line.fetch("UPDATE scoring.held SET retry_at = $1 WHERE retry_at IS NOT NULL", NOON)
+    await hearer.consumer.retry_due()
+
+    assert [word for word in await effects(hearer, skipped) if word in ("cursed", "fine")] == ["fine"]
+    assert [word for word in await effects(hearer, released) if word in ("cursed", "fine")] == ["cursed", "fine"]
+    assert await waiting(dsn) == []
+    assert {(one.deed, one.lead_id, one.seq, one.reason, one.who) for one in await tended(dsn)} == {
+        ("skip", skipped, 1, "a rule that is gone", "Ida"), ("release", released, 1, "mended", "Ida"),
+    }  # fmt: skip
+    shown = await leadline(line, "held", "list")
+    assert "Nothing is held." in shown
+    assert "skip by Ida: a rule that is gone" in shown
+    # Brought once more, nothing happens twice, and what was skipped stays so.
+    before = await effects(hearer, skipped)
+    await hearer.consumer.take(await said(speaker))
+    assert await effects(hearer, skipped) == before
+
+
+async def test_a_skipped_stage_is_known_nonetheless(speaker: Toy, hearer: Toy) -> None:
+    lead, dsn = uuid7(), hearer.settings.database_url
+    await speak(speaker, [lead])
+    toys.broken.add("stage")
+    await hearer.consumer.take(await said(speaker))
+    for number in (1, 2):
+        assert [row.seq for row in await waiting(dsn) if row.reason == "failed"] == [number]
+        await tend(dsn, "scoring", lead, "skip", "its handler is broken", "Ida", NOON)
+        await hearer.consumer.retry_due()
+    assert await stage_of(hearer, lead) == (Stage.registered, 2)
+    assert [word for word in await effects(hearer, lead) if word != "card"] == ["page_viewed"]
+
+
+async def test_where_nothing_failed_nothing_is_skipped_and_an_erased_lead_leaves_no_reason(
+    speaker: Toy, hearer: Toy
+) -> None:
+    lead, dsn = uuid7(), hearer.settings.database_url
+    with pytest.raises(SystemExit, match="No failed event of lead"):
+        await tend(dsn, "", lead, "skip", "no reason", "Ida", NOON)
+    await speak(speaker, [lead], "cursed")
+    toys.broken.add("cursed")
+    await hearer.consumer.take(await said(speaker))
+    await tend(dsn, "", lead, "release", "try", "Ida", NOON)
+    await erase(speaker, lead)
+    await hearer.consumer.take(await said(speaker))
+    assert await tended(dsn) == []
+    assert await waiting(dsn) == []
