@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from shared import lifecycle, log
@@ -251,6 +251,8 @@ class Work(Generic[S]):
 class Leads(Generic[S]):
     """The leads of one service."""
 
+    kind: ClassVar[type[Lead[Any]]] = Lead
+
     def __init__(
         self,
         service: str,
@@ -319,7 +321,7 @@ class Leads(Generic[S]):
         load = getattr(self.repository, "recall", self.repository.load) if whole else self.repository.load
         states = await load(work.connection, known)
         for row in standings:
-            lead = Lead(self, _standing(row), states[row["lead_id"]], cause, work.now, whole=whole)
+            lead = self.kind(self, _standing(row), states[row["lead_id"]], cause, work.now, whole=whole)
             work.leads[lead.lead_id] = lead
         timers = await work.connection.fetch(
             f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)", known
@@ -344,7 +346,8 @@ class Leads(Generic[S]):
             return
         ids = [lead.lead_id for lead in leads]
         removed = await self.repository.erase(connection, ids)
-        await connection.execute(f"DELETE FROM {self.service}.held WHERE lead_id = ANY($1)", ids)
+        for table in ("held", "tended"):
+            await connection.execute(f"DELETE FROM {self.service}.{table} WHERE lead_id = ANY($1)", ids)
         for lead in leads:
             lead.timers.clear()
             lead.standing.erased, lead.standing.held = True, False
