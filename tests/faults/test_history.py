@@ -33,7 +33,8 @@ from shared.events.topics import Topic
 from shared.service import Runtime
 from shared.settings import Settings
 from tests.support.audit import audit, heard_everything
-from tests.support.installation import KEY, PROJECT, Installation, installation
+from tests.support.forked import PROJECT
+from tests.support.installation import KEY, Installation, installation
 from tests.support.line import Line, Verdict, verdict
 from tests.support.load import Load
 from tests.support.recount import recount
@@ -336,10 +337,13 @@ async def test_scoring_comes_back_from_a_backup_of_yesterday_on_kafka(
         await speak(speaker, [*old[:20], *young[:10]], "pricing_viewed")
         await speak(speaker, [*old[:5], *young[:5]], "demo_requested")
         await parted.until_heard()
+    before = await _one(backup, "SELECT count(*) FROM bus.scoring_log")
     lost, parted.scoring = parted.scoring, backup
     line = Line(backup, kafka_bootstrap, parted.prefix)
     said = await leadline(line, "restore", "scoring")
-    assert "Start it." in said
+    print(said)
+    put_back = await _one(lost, "SELECT count(*) FROM bus.scoring_log") - before
+    assert f"{put_back} events that scoring had said" in said
     facts = "SELECT lead_id, event_id, activity FROM scoring.fact ORDER BY 1, 2"
     assert await _rows(backup, facts) == await _rows(lost, facts)
     known = "SELECT lead_id, stage, stage_seq, said_seq FROM scoring.standing ORDER BY 1"

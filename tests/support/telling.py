@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.support.line import PROJECT, Line
+from tests.support.forked import PROJECT
+from tests.support.line import Line
 from tests.support.toys import SPEAKER, toy
 
 
