@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.support.forked import PROJECT
+from tests.support.forked import fork
 from tests.support.line import Line
 from tests.support.toys import SPEAKER, toy
 
@@ -25,7 +24,6 @@ async def speaking(line: Line, *parts: str) -> AsyncIterator[Any]:
 
 async def leadline(line: Line, *words: str) -> str:
     """What the command says, which has to end well."""
-    command = [sys.executable, "-m", "deploy.cli", *words]
     environment = os.environ | {
         "DATABASE_URL": line.dsn,
         "KAFKA_BOOTSTRAP_SERVERS": line.bootstrap or "",
@@ -33,8 +31,10 @@ async def leadline(line: Line, *words: str) -> str:
         "LEADLINE_API_KEY": "toy-operator-key",
         "LEADLINE_DATA_DIR": str(line.output.with_suffix(".data")),
     }
-    ended = await asyncio.to_thread(
-        subprocess.run, command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    with tempfile.TemporaryFile("w+") as output:
+        process = fork("deploy.cli", *words, env=environment, output=output)
+        ended = await asyncio.to_thread(process.wait, 60)
+        output.seek(0)
+        said = output.read()
+    assert ended == 0, said
+    return said
