@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 from shared.events.topics import SERVICES
-from tests.support.installation import PROJECT, free_ports
+from tests.support.forked import PROJECT
+from tests.support.installation import free_ports
 
 IDLE_SECONDS = 20
 

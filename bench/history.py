@@ -23,7 +23,8 @@ import asyncpg
 
 from deploy.kafka_server import KafkaServer
 from deploy.postgres import EmbeddedPostgres
-from tests.support.installation import KEY, PROJECT, Installation, installation
+from tests.support.forked import PROJECT
+from tests.support.installation import KEY, Installation, installation
 
 Files = Sequence[tuple[Path, Path]]
 HEARERS = ("scoring", "nurture", "handover", "insights")

@@ -16,7 +16,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.support.installation import KEY, PROJECT, Installation
+from tests.support.forked import PROJECT
+from tests.support.installation import KEY, Installation
 
 LEADS, DEALS = "olist_marketing_qualified_leads_dataset.csv", "olist_closed_deals_dataset.csv"
 SINCE = "2018-01-01"
