@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import cast
 
@@ -64,7 +64,7 @@ def configure_logs(service: str, console: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(Seldom("aiokafka"))
+    handler.addFilter(seldom("aiokafka"))
     formatter = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(formatter(processors=[formatter.remove_processors_meta, renderer], foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
@@ -77,19 +77,18 @@ def configure_logs(service: str, console: bool | None = None) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-class Seldom(logging.Filter):
+def seldom(library: str) -> Callable[[logging.LogRecord], bool]:
     """Lets one place in a library speak once in `SELDOM_SECONDS`: while Kafka is away its client never ceases to."""
+    spoke: dict[tuple[str, int], float] = {}
 
-    def __init__(self, library: str) -> None:
-        super().__init__(library)
-        self._spoke: dict[tuple[str, int], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
+    def may_speak(record: logging.LogRecord) -> bool:
         place = (record.pathname, record.lineno)
-        if super().filter(record) and record.created - self._spoke.get(place, 0.0) < SELDOM_SECONDS:
-            return False
-        self._spoke[place] = record.created
-        return True
+        again = record.name.startswith(library) and record.created - spoke.get(place, 0.0) < SELDOM_SECONDS
+        if not again:
+            spoke[place] = record.created
+        return not again
+
+    return may_speak
 
 
 def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -50,24 +50,18 @@ def partition_of(lead_id: UUID) -> int:
 
 async def ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], replication: int = 1) -> None:
     """Create the topics that are missing. Raises `RuntimeError` when one exists with other partitions than ours."""
-    async with asyncio.timeout(TOPICS_SECONDS):
-        await _ensure_topics(bootstrap, prefix, topics, replication)
-
-
-async def _ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], replication: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-    await admin.start()
     try:
-        for topic in topics:
-            try:
-                await admin.create_topics([_new_topic(prefix, topic, replication)])
-            except TopicAlreadyExistsError:
-                continue
-        for described in await admin.describe_topics([prefix + topic for topic in topics]):
-            if described["error_code"] == 0 and len(described["partitions"]) != PARTITIONS:
-                raise RuntimeError(
-                    f"{described['topic']} has {len(described['partitions'])} partitions, not {PARTITIONS}"
-                )
+        async with asyncio.timeout(TOPICS_SECONDS):
+            await admin.start()
+            for topic in topics:
+                with suppress(TopicAlreadyExistsError):
+                    await admin.create_topics([_new_topic(prefix, topic, replication)])
+            for described in await admin.describe_topics([prefix + topic for topic in topics]):
+                if described["error_code"] == 0 and len(described["partitions"]) != PARTITIONS:
+                    raise RuntimeError(
+                        f"{described['topic']} has {len(described['partitions'])} partitions, not {PARTITIONS}"
+                    )
     finally:
         await admin.close()
 
