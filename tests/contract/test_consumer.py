@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -178,6 +179,17 @@ async def test_failed_events_without_a_number_are_all_kept_and_brought_again_at_
         await consumer.retry_due()
         assert await reasons(connection) == []
     assert heard == ["nurture", "handover"]
+
+
+async def test_who_decides_on_a_lead_at_the_same_moment_as_others_goes_by_what_they_left(speaker: Toy) -> None:
+    leads = [uuid7() for _ in range(4)]
+    await asyncio.gather(*(speak(speaker, leads) for _ in range(7)))
+    numbers: dict[tuple[UUID, str], list[int]] = defaultdict(list)
+    for event in await said(speaker):
+        numbers[event.lead_id, event.topic].append(event.seq)
+    for lead in leads:
+        assert numbers[lead, "leads.stage"] == [1, 2], "it was captured and registered more than once"
+        assert numbers[lead, "leads.activity"] == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_a_timer_waits_until_all_recorded_before_it_is_heard(speaker: Toy, hearer: Toy) -> None:

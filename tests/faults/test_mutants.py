@@ -59,6 +59,20 @@ MUTANTS = [
         ("tests/contract/test_consumer.py", "delay_repetition"),
     ),
     Mutant(
+        "an event that comes too early is applied at once",
+        "shared/lifecycle.py",
+        'return "apply" if event_seq == stage_seq + 1 else "gap"',
+        'return "apply"',
+        ("tests/contract/test_bus.py", "too_early and postgres"),
+    ),
+    Mutant(
+        "two who decide on a lead at the same moment both go by what it was before",
+        "shared/leads.py",
+        "WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE",
+        "WHERE lead_id = ANY($1) ORDER BY lead_id",
+        ("tests/contract/test_consumer.py", "same_moment"),
+    ),
+    Mutant(
         "a lead is moved by a service that does not own it",
         "shared/lifecycle.py",
         "if by != (rightful := owner(stage, before)):",
