@@ -20,7 +20,6 @@ from shared.database import is_transient
 from shared.events.capture import CardChanged, CardErased
 from shared.events.codec import Stored, Undecodable, decode
 from shared.events.envelope import Envelope, Event
-from shared.events.stage import StageChanged
 from shared.events.topics import Topic
 from shared.leads import Cause, Lead, Leads, Recall, Work
 from shared.lifecycle import adopt
@@ -193,7 +192,7 @@ class Consumer(Generic[S]):
             return "apply" if event.seq > standing.card_version else "repeat"
         if event.topic in (Topic.PRIVACY, Topic.MARKET):
             return "behind" if lead.blocked else "apply"
-        last = standing.stage_seq if isinstance(event.data, StageChanged) else standing.heard[event.topic]
+        last = standing.last_of(event.topic)
         verdict = adopt(last, event.seq)
         if lead.blocked and verdict != "repeat":
             return "behind"

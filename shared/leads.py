@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
@@ -34,7 +35,8 @@ S = TypeVar("S")
 class Standing:
     """What a service knows of a lead for certain.
 
-    `heard` is the last seq per counted topic, `said_seq` the last on the service's own. `held`: events wait for it.
+    The fields are the columns of its table. Those that end in `_seq` are the last numbers heard, `said_seq` is the last
+    on the service's own topic. `held`: events wait for it.
     """
 
     lead_id: UUID
@@ -43,7 +45,10 @@ class Standing:
     stage_seq: int = 0
     stage_before: Stage | None = None
     card_version: int = 0
-    heard: dict[Topic, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    activity_seq: int = 0
+    score_seq: int = 0
+    nurture_seq: int = 0
+    handover_seq: int = 0
     said_seq: int = 0
     site: str = ""
     product: str = ""
@@ -51,12 +56,16 @@ class Standing:
     erased: bool = False
     held: bool = False
 
+    def last_of(self, topic: Topic) -> int:
+        """The last number heard on a topic whose events are numbered."""
+        last: int = getattr(self, _SEQ_OF[topic])
+        return last
 
-# Each field of a standing is a column of its table, and so is each topic in `heard`.
+
 _KINDS = {"UUID": "uuid", "int": "bigint", "str": "text", "bool": "bool", "Stage | None": "text"}
-_FIELDS = {field.name: _KINDS[str(field.type)] for field in dataclasses.fields(Standing) if field.name != "heard"}
-_HEARD = {topic: f"{topic.word}_seq" for topic in COUNTED}
-_COLUMNS = {**_FIELDS, **dict.fromkeys(_HEARD.values(), "bigint")}
+_COLUMNS = {field.name: _KINDS[str(field.type)] for field in dataclasses.fields(Standing)}
+_row = attrgetter(*_COLUMNS)
+_SEQ_OF = {topic: f"{topic.word}_seq" for topic in (*COUNTED, Topic.STAGE)}
 
 
 @dataclasses.dataclass(slots=True)
@@ -202,8 +211,8 @@ class Lead(Generic[S]):
             standing.cycle, standing.stage_seq = data.cycle, event.seq
         elif isinstance(data, CardChanged):
             standing.card_version = event.seq
-        elif event.topic in standing.heard:
-            standing.heard[event.topic] = event.seq
+        elif event.topic in _SEQ_OF:
+            setattr(standing, _SEQ_OF[event.topic], event.seq)
         attributes = event.attributes
         standing.site = attributes.site or standing.site
         standing.product = attributes.product or standing.product
@@ -313,7 +322,9 @@ class Leads(Generic[S]):
     async def _load(self, work: Work[S], lead_ids: Sequence[UUID], cause: Cause, *, whole: bool = False) -> None:
         # A statement of its own after an insert: rows another transaction has just committed are seen and locked.
         standings = await work.connection.fetch(
-            f"SELECT * FROM {self.service}.standing WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE", lead_ids
+            f"""SELECT {", ".join(_COLUMNS)} FROM {self.service}.standing
+                WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE""",
+            lead_ids,
         )
         known = [row["lead_id"] for row in standings]
         if not known:
@@ -384,7 +395,7 @@ class Leads(Generic[S]):
         await connection.execute(
             f"""INSERT INTO {self.service}.standing ({", ".join(_COLUMNS)}) SELECT * FROM unnest({arrays})
                 ON CONFLICT (lead_id) DO UPDATE SET {sets}""",
-            *_arrays([_row(standing) for standing in standings]),
+            *_arrays([["" if value is None else value for value in _row(standing)] for standing in standings]),
         )
 
 
@@ -393,14 +404,9 @@ def _arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _row(standing: Standing) -> list[object]:
-    fields = [getattr(standing, name) for name in _FIELDS]
-    heard = [standing.heard[topic] for topic in _HEARD]
-    return ["" if value is None else value for value in (*fields, *heard)]
-
-
 def _standing(row: asyncpg.Record) -> Standing:
-    fields = {name: row[name] for name in _FIELDS}
-    for name in ("stage", "stage_before"):
-        fields[name] = Stage(row[name]) if row[name] else None
-    return Standing(**fields, heard={topic: row[column] for topic, column in _HEARD.items()})
+    standing = Standing(**row)
+    standing.stage, standing.stage_before = (
+        Stage(row[name]) if row[name] else None for name in ("stage", "stage_before")
+    )
+    return standing
