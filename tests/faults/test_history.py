@@ -88,7 +88,6 @@ async def test_a_kafka_that_lost_everything_is_filled_again_while_services_run(
             began = time.monotonic()
             await line.until_all_heard(150)  # a client that was never answered again is replaced after a minute
             print(f"all heard after {time.monotonic() - began:.0f} s")
-            print(await line.fetch("SELECT reason, topic, count(*) FROM scoring.held GROUP BY 1, 2"))
             assert await verdict(line) == Verdict(lost=0, doubled=0, disordered=0, effects=300 * 7 + 50 * 3)
             # Who hears for the first time finds all of it, in order; what waited for Kafka may stand before it as well.
             activities = await _read(line.bootstrap, line.prefix + Topic.ACTIVITY, 300 * 5 + 50)
