@@ -28,7 +28,6 @@ class HeldEvent(BaseModel):
     reason: str
     detail: str
     held_at: datetime
-    retry_at: datetime | None
 
 
 class HeldEvents(BaseModel):

@@ -66,8 +66,7 @@ class Kept(Generic[T]):
 
     def __init__(self, file: Path, read: Callable[[Path], T]) -> None:
         """Raises as `read`; once it runs, a file that cannot be read leaves what it last said."""
-        self._file, self._read = file, read
-        self._looked_at, self._state = time.monotonic(), _state_of(file)
+        self._file, self._read, self._looked_at, self._state = file, read, time.monotonic(), _state_of(file)
         self._said = read(file)
 
     def now(self) -> T:

@@ -90,7 +90,7 @@ async def lead(request: Request, lead_id: UUID) -> Response:
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
         found = await read_lead(connection, lead_id, runtime.settings.timezone)
-    told = await told_of_lead(request, lead_id, found["score"])
+    told = await told_of_lead(request, lead_id, found)
     return draw(request, "leads", "lead.html", {"as_of": as_of, **found, **told})
 
 

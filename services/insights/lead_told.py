@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -25,20 +25,27 @@ OFFERS = {
 """What became of an offer, and the kind of its chip."""
 
 
-async def told_of_lead(request: Request, lead_id: UUID, last_score: object) -> dict[str, object]:
-    """Variables of `lead.html`; `last_score` is what was last heard of it, for when scoring does not answer."""
+async def told_of_lead(request: Request, lead_id: UUID, heard: Mapping[str, Any]) -> dict[str, object]:
+    """Variables of `lead.html` in the place of those that were `heard`, where the service that knows answers."""
     services: Services = runtime_of(request).attached["services"]
     score, card, offers = await asyncio.gather(
         services.get(request, "scoring", path_of("v1", "leads", lead_id, "score")),
         services.get(request, "capture", path_of("v1", "leads", lead_id)),
         services.get(request, "handover", path_of("v1", "leads", lead_id, "offers")),
     )
+    told = [_offer(offer) for offer in offers.said.get("items", ())]
     return {
-        "score": _score(score.said) if score.ok else last_score,
+        "lead": {**heard["lead"], **_with(heard["lead"], told)},
+        "score": _score(score.said) if score.ok else heard["score"],
         "card": _card(card.said) if card.ok else None,
-        "offers": [_offer(offer) for offer in offers.said.get("items", ())],
+        "offers": told,
         "problems": {"score": _problem(score), "card": _problem(card), "offers": _problem(offers)},
     }
+
+
+def _with(lead: Mapping[str, Any], offers: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Whose the lead is by name, and until when they may answer."""
+    return {"owner": offers[-1]["rep"], "due": offers[-1]["due"]} if lead["owner"] and offers else {}
 
 
 def _problem(answer: Answer) -> str:

@@ -419,12 +419,12 @@ HELD = Sample(
             {
                 "service": "scoring", "lead_id": "0198c5f2-0000-7000-8000-000000000042", "topic": "leads.activity",
                 "seq": 2, "reason": "failed", "said": "Failed", "detail": "ValueError in _count line 119",
-                "held_at": NOW - timedelta(minutes=5), "retry_at": None,
+                "held_at": NOW - timedelta(minutes=5),
             },
             {
                 "service": "scoring", "lead_id": "0198c5f2-0000-7000-8000-000000000042", "topic": "leads.activity",
                 "seq": 3, "reason": "behind", "said": "Waits for the one before", "detail": "",
-                "held_at": NOW - timedelta(minutes=4), "retry_at": None,
+                "held_at": NOW - timedelta(minutes=4),
             },
         ],
         "more": True,

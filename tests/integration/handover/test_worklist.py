@@ -7,13 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from deploy.keys import make
 from services.handover import worklist
-from shared.keys import Scope
+from services.insights.services import session_token
+from shared.keys import Role, Scope
+from shared.security import Sessions
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, client, handover, hear, offer_all
 from tests.support.set_clock import SetClock
@@ -47,6 +50,40 @@ async def test_names_and_companies_are_for_keys_that_may_see_people(
             assert (item["name"], item["company"]) == shown
             assert item["reason"] == "Asked for a demo just now; score 57, hot"
     await other.database.close()
+
+
+async def test_a_rep_who_signed_in_sees_and_answers_what_is_theirs_and_in_no_other_name(
+    runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock
+) -> None:
+    ingrid, daniel = await add_rep(api, "Ingrid"), await add_rep(api, "Daniel")
+    first, second = Told(clock), Told(clock)
+    await hear(runtime, first.asked_for_a_demo(score=57.0), second.asked_for_a_demo(score=56.0))
+    await offer_all(runtime)
+    items = (await api.get("/v1/worklist")).json()["items"]
+    owners = {item["owner"]: item["lead_id"] for item in items}
+    assert set(owners) == {ingrid, daniel}
+    signer = Sessions(runtime.settings.secret).signer
+    token = session_token(signer, "a_1", Role.rep, UUID(daniel))
+    signed_in = {"Authorization": f"Bearer {token}"}
+
+    (item,) = (await api.get("/v1/worklist", headers=signed_in)).json()["items"]
+    assert (item["lead_id"], item["name"], item["email"]) == (owners[daniel], "Mara Lindqvist", "")
+    assert (await api.get("/v1/worklist", params={"rep": ingrid}, headers=signed_in)).status_code == 403
+    assert (await api.get(f"/v1/leads/{owners[daniel]}/offers", headers=signed_in)).status_code == 403
+    for lead_id, rep, status in (
+        (owners[ingrid], ingrid, 403),
+        (owners[ingrid], daniel, 409),
+        (owners[daniel], daniel, 200),
+    ):
+        answer = await api.post(f"/v1/leads/{lead_id}/accept", json={"rep": rep}, headers=signed_in)
+        assert answer.status_code == status, answer.text
+    (item,) = (await api.get("/v1/worklist", headers=signed_in)).json()["items"]
+    assert item["email"] == "mara@norrvik.example"
+    lost = {"outcome": "lost", "reason": "no_budget"}
+    theirs = await api.post(f"/v1/leads/{owners[ingrid]}/outcome", json=lost, headers=signed_in)
+    assert theirs.status_code == 409
+    (offer,) = (await api.get(f"/v1/leads/{owners[daniel]}/offers")).json()["items"]
+    assert (offer["rep_name"], offer["state"]) == ("Daniel", "accepted")
 
 
 async def test_the_time_of_the_request_counts_not_that_of_the_stage(

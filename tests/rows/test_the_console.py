@@ -1,0 +1,218 @@
+"""The console as people of each role use it: signed in, by keyboard, wide and on a phone, light and dark."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+import axe_playwright_python
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from deploy.accounts import add, remove
+from shared.keys import Role
+from tests.support.installation import KEY, Installation
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(axe_playwright_python.__file__).with_name("axe.min.js")).read_text(encoding="utf-8")
+PASSWORD = "a quiet lake in May"
+MOST_TABS = 80
+WIDE, PHONE = 1440, 390
+
+
+@dataclass
+class Visit:
+    """Somebody at the console; `complaints` is what the browser and axe found wrong."""
+
+    url: str
+    page: Page
+    width: int
+    complaints: list[str] = field(default_factory=list[str])
+
+    async def sign_in(self, name: str, password: str) -> None:
+        await self.page.goto(f"{self.url}/sign-in")
+        await self.look()
+        await self.page.keyboard.type(name)
+        await self.page.keyboard.press("Tab")
+        await self.page.keyboard.type(password)
+        await self.page.keyboard.press("Enter")
+        await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    async def reach(self, words: str) -> None:
+        """Press Tab until something of that name has the focus, and Enter."""
+        for _ in range(MOST_TABS):
+            await self.page.keyboard.press("Tab")
+            said = await self.page.evaluate("document.activeElement.innerText ?? ''")
+            if words in said:
+                await self.page.keyboard.press("Enter")
+                return
+        raise AssertionError(f"{words!r} is not reached by the keyboard on {self.page.url}")
+
+    async def go(self, place: str) -> None:
+        """By the side bar."""
+        await self.reach(place)
+        await self.page.wait_for_load_state()
+        await expect(self.page.locator(".side a[aria-current]")).to_have_text(place)
+        await self.look()
+
+    async def look(self) -> None:
+        """Whether the page fits its window, and whether axe finds something serious."""
+        await expect(self.page.get_by_role("main")).to_be_visible()
+        wide = await self.page.evaluate("document.documentElement.scrollWidth")
+        if wide > self.width:
+            self.complaints.append(f"{self.page.url} is {wide} wide in {self.width}")
+        await self.page.evaluate(AXE)
+        found: list[dict[str, Any]] = (await self.page.evaluate("axe.run()"))["violations"]
+        self.complaints += [
+            f"{self.page.url} {one['id']} at {[node['target'] for node in one['nodes']]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+
+@pytest.fixture
+async def browser(chromium_path: Path) -> AsyncGenerator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        await browser.close()
+
+
+async def visit(
+    browser: Browser, inst: Installation, width: int, scheme: Literal["light", "dark"]
+) -> tuple[BrowserContext, Visit]:
+    context = await browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    made = Visit(inst.url("insights"), await context.new_page(), width)
+
+    def on_message(message: Any) -> None:
+        # A policy that was broken is told as an error too. That a page is refused is seen by the test itself.
+        if message.type in ("error", "warning") and "status of 40" not in message.text:
+            made.complaints.append(message.text)
+
+    made.page.on("console", on_message)
+    made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
+    return context, made
+
+
+@pytest.fixture
+def people(inst: Installation, rep: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One account of each role, whose passwords are hashed in no time."""
+    monkeypatch.setattr("services.insights.accounts.COST", 2)
+    file = inst.data_dir / "accounts.json"
+    for name, role in (("hanne", Role.lead_manager), ("marek", Role.marketer), ("daniel", Role.rep)):
+        add(file, name, PASSWORD, role, UUID(rep) if role is Role.rep else None, datetime.now(UTC))
+    return file
+
+
+async def hold_an_event(dsn: str, lead_id: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        """INSERT INTO scoring.held (lead_id, topic, seq, event_id, type, attributes, body, reason, detail, held_at)
+           VALUES ($1, 'leads.activity', 99, $2, 'x', '{}', '{}', 'failed', 'ValueError in _count line 119', now())""",
+        UUID(lead_id),
+        uuid4(),
+    )
+    await connection.close()
+
+
+async def let_go(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DELETE FROM scoring.held WHERE detail = 'ValueError in _count line 119'")
+    await connection.close()
+
+
+async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_fault(
+    inst: Installation, people: Path, person: str, rep: str, browser: Browser
+) -> None:
+    given = {"name": "Mara Lindqvist", "phone": "+46 70 174 06 42", "activity": {"type": "demo_requested"}}
+    lead = await asyncio.to_thread(lambda: inst.submit(email=person, **given))
+    await asyncio.to_thread(inst.until_stage, lead, "handed_over")
+    await hold_an_event(inst.dsn, lead)
+
+    context, operator = await visit(browser, inst, WIDE, "light")
+    page = operator.page
+    await operator.sign_in("operator", KEY)
+    await operator.look()
+    for place in ("Leads", "Worklist", "Mails"):
+        await operator.go(place)
+    await operator.reach("Mara")
+    await expect(page.locator(".text")).to_contain_text("Mara")
+    await operator.look()
+    await operator.go("Held events")
+    await expect(page.get_by_role("main")).to_contain_text("ValueError in _count line 119")
+    await operator.reach("Try again")
+    await expect(page.get_by_role("status")).to_contain_text("1 event is tried again")
+    await let_go(inst.dsn)
+    await operator.go("Sites")
+    await page.get_by_label("Site", exact=True).focus()
+    await page.keyboard.type("web-se")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("may post from now on")
+    await operator.go("Keys and people")
+    await expect(page.get_by_role("main")).to_contain_text("hanne")
+    assert operator.complaints == []
+    await context.close()
+
+    context, manager = await visit(browser, inst, WIDE, "dark")
+    page = manager.page
+    await manager.sign_in("hanne", PASSWORD)
+    await page.keyboard.press("/")
+    await page.keyboard.type(person)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Mara Lindqvist")
+    await manager.look()
+    for words in (
+        "Asked for a demo on",
+        "half goes every 30 days",
+        "Sum of the lines above",
+        person,
+        "Offers to sales",
+    ):
+        await expect(page.get_by_role("main")).to_contain_text(words)
+    assert await page.goto(f"{manager.url}/keys")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Not allowed")
+    await manager.look()
+    remove(people, "hanne")
+    await asyncio.sleep(1.1)
+    await page.goto(f"{manager.url}/leads")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert manager.complaints == []
+    await context.close()
+
+    context, marketer = await visit(browser, inst, PHONE, "dark")
+    await marketer.sign_in("marek", PASSWORD)
+    await marketer.look()
+    for place in ("Leads", "Mails", "Sites"):
+        await marketer.go(place)
+    await marketer.page.goto(f"{marketer.url}/leads/{lead}")
+    await marketer.look()
+    assert marketer.complaints == []
+    await context.close()
+
+    context, seller = await visit(browser, inst, PHONE, "light")
+    page = seller.page
+    await seller.sign_in("daniel", PASSWORD)
+    await seller.look()
+    mine = page.locator(".mine > li", has_text="Mara Lindqvist")
+    await expect(mine).not_to_contain_text("+46")
+    await page.get_by_role("button", name="Accept Mara Lindqvist").first.focus()
+    await page.keyboard.press("Enter")
+    await expect(mine.get_by_role("link", name="Call")).to_have_attribute("href", "tel:+46701740642")
+    await seller.look()
+    assert (await asyncio.to_thread(inst.get, "handover", "/v1/worklist", rep=rep))["items"][0]["stage"] == "accepted"
+    await page.goto(f"{seller.url}/leads")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Not allowed")
+    assert seller.complaints == []
+    await context.close()
