@@ -75,7 +75,7 @@ class _Body:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while max(declared, len(self._bytes)) <= self._cap:
-                    if not await self._more():
+                    if not await self._more() and len(self._bytes) <= self._cap:
                         return None
         except TimeoutError:
             return problem(408, detail=f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")

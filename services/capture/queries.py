@@ -30,6 +30,7 @@ _EXPORTED: Mapping[str, str] = {
     "review": "SELECT * FROM capture.review WHERE lead_id = $1 OR other_id = $1 ORDER BY review_id",
     "stage_heard": "SELECT seq, event_id, attributes, body FROM capture.stage_heard WHERE lead_id = $1 ORDER BY seq",
     "timer": "SELECT name, due_at FROM capture.timer WHERE lead_id = $1",
+    "tended": "SELECT topic, seq, deed, reason, who, at FROM capture.tended WHERE lead_id = $1 ORDER BY at",
 }
 # These columns hold JSON as text, which a reader of an export would rather have as it is.
 _JSON = frozenset({"card", "body", "attributes"})

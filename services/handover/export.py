@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from shared.database import Connection
 
 _ONE = ("standing", "lead", "card")
-_MANY = (("offer", "offered_at"), ("mail", "created_at"), ("timer", "due_at"))
+_MANY = {"offers": ("offer", "offered_at"), "mails": ("mail", "created_at"), "timers": ("timer", "due_at"),
+         "tended": ("tended", "at")}  # fmt: skip
 
 
 async def of_lead(connection: Connection, lead_id: UUID) -> dict[str, Any] | None:
@@ -24,8 +25,8 @@ async def of_lead(connection: Connection, lead_id: UUID) -> dict[str, Any] | Non
         held[table] = await connection.fetchval(
             f"SELECT to_jsonb(t) - 'lead_id' FROM handover.{table} t WHERE lead_id = $1", lead_id
         )
-    for table, order in _MANY:
-        held[f"{table}s"] = await connection.fetchval(
+    for name, (table, order) in _MANY.items():
+        held[name] = await connection.fetchval(
             f"""SELECT coalesce(jsonb_agg(to_jsonb(t) - 'lead_id' ORDER BY {order}), '[]')
                 FROM handover.{table} t WHERE lead_id = $1""",
             lead_id,

@@ -18,6 +18,7 @@ _ROWS = {
     "reached": "SELECT cycle, stage, product, at, entered FROM insights.reached WHERE lead_id = $1 ORDER BY cycle, at",
     "went_back": "SELECT cycle, from_stage, to_stage, word, at, times FROM insights.went_back WHERE lead_id = $1"
     " ORDER BY cycle, at",
+    "tended": "SELECT topic, seq, deed, reason, who, at FROM insights.tended WHERE lead_id = $1 ORDER BY at",
 }
 
 

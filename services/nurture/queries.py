@@ -94,6 +94,7 @@ async def held(connection: Connection, lead_id: UUID) -> dict[str, Any]:
             lead_id,
         ),
         "timers": {row["name"]: row["due_at"] for row in timers},
+        "tended": await _rows(connection, "SELECT * FROM nurture.tended WHERE lead_id = $1 ORDER BY at", lead_id),
     }
 
 

@@ -32,6 +32,7 @@ async def everything(connection: Connection, lead_id: UUID) -> dict[str, Any]:
         "marks": await _rows(connection, "mark", "number", lead_id),
         "timers": await _rows(connection, "timer", "name", lead_id),
         "held": await _rows(connection, "held", "number", lead_id),
+        "tended": await _rows(connection, "tended", "at", lead_id),
     }
 
 

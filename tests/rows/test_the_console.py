@@ -44,6 +44,7 @@ class Visit:
         await self.page.keyboard.type(password)
         await self.page.keyboard.press("Enter")
         await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+        await self.page.wait_for_load_state()  # its scripts, which hear the keys
 
     async def reach(self, words: str) -> None:
         """Press Tab until something of that name has the focus, and Enter."""

@@ -72,6 +72,21 @@ async def test_a_path_of_its_own_takes_more_and_its_neighbours_do_not() -> None:
         assert (await asked(app, (0, b"12345"), (0, b""), path=path))[0]["status"] == 413
 
 
+async def test_the_last_piece_may_be_the_one_that_is_too_much() -> None:
+    ended = {"type": "http.request", "body": b"12345", "more_body": False}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return ended
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"transfer-encoding", b"chunked")]}
+    await Gate(length_of_body, {}, default=4)(scope, receive, send)
+    assert sent[0]["status"] == 413
+
+
 def test_no_path_may_take_more_than_a_megabyte() -> None:
     with pytest.raises(ValueError, match="more than"):
         Gate(length_of_body, {"/large": MOST_BODY_BYTES + 1})
