@@ -87,6 +87,8 @@ def sales(_rounds: int, seconds: float) -> None:
         for what, waits in (("answered", found.answered), ("on the worklist", found.offered), ("mailed", found.mailed)):
             p50, p99 = (sorted(waits)[min(int(len(waits) * part), len(waits) - 1)] * 1000 for part in (0.5, 0.99))
             print(f"    {what:<16} p50 {p50:8.0f} ms   p99 {p99:8.0f} ms")
+        shares = {part: worked / max(len(found.answered), 1) * 1000 for part, worked in found.cpu.items()}
+        print(f"    CPU ms a lead: {', '.join(f'{part} {share:.1f}' for part, share in shares.items())}")
     print("  R18: at 500 a second (floor 100 and 400 ms, target 30 and 100 ms)\n")
 
 

@@ -1,7 +1,8 @@
 """R18: from the post of a demo request until the lead is on a rep's worklist, and until the rep's mail is there.
 
 Open loop: a second's leads are posted in that second, however long the ones before take, and every wait counts from the
-moment its post was due. The database is asked a hundred times a second which of them have got there.
+moment its post was due. The database is asked a hundred times a second which of them have got there. What each part of
+the installation has worked meanwhile is its share of a lead.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import psutil
 
 from bench.load import post_at
 from deploy.postgres import EmbeddedPostgres
+from shared.events.topics import SERVICES
 from tests.support.installation import KEY, Installation, installation
 
 REPS = 20
@@ -28,16 +31,17 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass
 class Arrivals:
-    """Seconds from due to answered, offered and mailed; `missing` never got there."""
+    """Seconds from due to answered, offered and mailed; `missing` never got there. `cpu`: seconds of each part."""
 
     rate: float
     answered: list[float] = field(default_factory=list[float])
     offered: list[float] = field(default_factory=list[float])
     mailed: list[float] = field(default_factory=list[float])
     missing: int = 0
+    cpu: dict[str, float] = field(default_factory=dict[str, float])
 
 
-def measure(rates: tuple[float, ...] = (100, 500), seconds: float = 15) -> list[Arrivals]:
+def measure(rates: tuple[float, ...] = (20, 50, 100, 500), seconds: float = 15) -> list[Arrivals]:
     """One installation for all rates, one after the other, lowest first."""
     with tempfile.TemporaryDirectory(prefix="leadline-bench-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", shared_buffers="512MB")
@@ -62,6 +66,7 @@ async def _at(made: Installation, rate: float, seconds: float, seed: int) -> Arr
     connection = await asyncpg.connect(made.dsn)
     watching = asyncio.create_task(_watch(connection, waiting, found))
     headers = f"Authorization: Bearer {KEY}\r\nX-Site-Key: pk_demo\r\n"
+    before = _worked(made)
     posted = await post_at(
         made.ports["capture"], rate, seconds, headers, seed, activity="demo_requested", answered=answered
     )
@@ -71,7 +76,19 @@ async def _at(made: Installation, rate: float, seconds: float, seed: int) -> Arr
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     await connection.close()
+    found.cpu = {part: worked - before[part] for part, worked in _worked(made).items()}
     found.answered, found.missing = posted.seconds, len(waiting) + posted.refused
+    return found
+
+
+def _worked(made: Installation) -> dict[str, float]:
+    """CPU seconds that each service and the database have worked, by the processes they have now."""
+    found: dict[str, float] = {}
+    for service in SERVICES:
+        times = psutil.Process(made.process_of(service)).cpu_times()
+        found[service] = times.user + times.system
+    servers = [one for one in psutil.process_iter(["name"]) if one.info["name"] == "postgres"]
+    found["PostgreSQL"] = sum(times.user + times.system for times in (one.cpu_times() for one in servers))
     return found
 
 

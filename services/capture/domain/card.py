@@ -12,6 +12,8 @@ from services.capture.domain.submission import Submission
 from shared.events.capture import CardChanged, Consent, ContactPoint, Touch
 
 MOST_ANSWERS = 300
+# The channel of what was imported and says no other.
+IMPORTED = "import"
 MOST_CONTACT_POINTS = 20
 
 
@@ -48,12 +50,24 @@ def amend(card: CardChanged, submission: Submission, now: datetime) -> CardChang
         contact_points=_contact_points(card.contact_points, submission, late),
         answers=_answers(card.answers, submission.answers, late),
         consent=_consent(card.consent, submission),
-        first_touch=submission.touch if card.first_touch.at and at < card.first_touch.at else card.first_touch,
+        first_touch=_first(card.first_touch, submission.touch),
         last_touch=card.last_touch if late else submission.touch,
         message=_later(card.message, submission.message, late),
         language=_later(card.language, submission.language, late),
         updated_at=now,
     )
+
+
+def _first(known: Touch, other: Touch) -> Touch:
+    """The earlier one; but a fact that was brought in without a word of where from is no beginning: a deal, say."""
+    if known.at is None:
+        return known
+    return min(known, other, key=lambda touch: (_is_silent(touch), _moment(touch)))
+
+
+def _is_silent(touch: Touch) -> bool:
+    said = touch.source or touch.medium or touch.campaign or touch.referrer or touch.click_ids
+    return not said and touch.channel == IMPORTED
 
 
 def came_first(card: CardChanged, touches: Sequence[Touch]) -> CardChanged:

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
+from services.capture.domain.card import IMPORTED
 from services.capture.domain.contact import NotAContactPoint, normal_email, normal_phone
 from services.capture.importing.amounts import money_of, number_of
 from services.capture.importing.findings import under
@@ -20,7 +21,6 @@ LONGEST_ANSWER = 2_000
 LONGEST_URL = 2_000
 """Characters, as many as a submission takes."""
 
-DEFAULT_CHANNEL = "import"
 
 Json: TypeAlias = "dict[str, str | int | bool | Json]"
 
@@ -54,7 +54,7 @@ class Composer:
         found.submission.update(self._contact.of(answers, found))
         if fields := self._fields.of(answers, found):
             found.submission["fields"] = fields
-        source: Json = {"channel": DEFAULT_CHANNEL}
+        source: Json = {"channel": IMPORTED}
         source.update(self._source.of(answers, found))
         found.submission["source"] = source
         self._add_activities(answers, found)

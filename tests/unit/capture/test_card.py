@@ -8,6 +8,7 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.capture.domain import card as cards
 from services.capture.domain.submission import Activity, Permission, Submission
@@ -54,6 +55,16 @@ def test_the_first_and_the_last_touch_are_kept_in_any_order() -> None:
     for order in ((1, 2, 3), (3, 1, 2), (2, 3, 1)):
         card = card_of(*(said(day, channel=f"channel{day}") for day in order))
         assert (card.first_touch.channel, card.last_touch.channel) == ("channel1", "channel3")
+
+
+def test_an_imported_deal_that_is_older_than_the_first_interest_is_not_where_a_lead_came_from() -> None:
+    for order in ((1, 2), (2, 1)):
+        facts = {1: said(1, channel="import"), 2: said(2, channel="organic_search")}
+        assert card_of(*(facts[day] for day in order)).first_touch.channel == "organic_search"
+    told = Touch(channel="import", source="fair", at=DAY)
+    assert cards.came_first(card_of(said(2)), [told]).first_touch is told
+    earlier = replace(said(1, channel="import"), touch=told)
+    assert card_of(said(2), earlier).first_touch is told
 
 
 def test_an_earlier_visit_is_the_first_touch() -> None:
