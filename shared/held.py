@@ -55,6 +55,8 @@ async def try_again(request: Request, lead_id: UUID | None = None) -> dict[str, 
     failed = "reason = 'failed' AND ($2::uuid IS NULL OR lead_id = $2)"
     async with runtime.database.transaction() as connection:
         marked = await connection.execute(
-            f"UPDATE {runtime.service.name}.held SET retry_at = $1 WHERE {failed}", runtime.clock.now(), lead_id
+            f"UPDATE {runtime.service.name}.held SET retry_at = $1, skip = false WHERE {failed}",
+            runtime.clock.now(),
+            lead_id,
         )
     return {"events": int(marked.split()[-1])}

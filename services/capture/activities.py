@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import hmac
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
@@ -31,9 +30,6 @@ from shared.keys import Scope
 from shared.leads import Cause, Leads, Work
 from shared.security import opened_by
 from shared.trace import traceparent
-
-if TYPE_CHECKING:
-    pass
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -5,43 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from shared import log
-from shared.clock import EPOCH, uuid7
+from shared.clock import uuid7
 from shared.consumer import Consumer
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Attributes, Envelope, Event
 from shared.events.privacy import ErasureDone
 from tests.support.set_clock import SetClock
-from tests.support.toys import HEARER, SPEAKER, Toy, erase, speak, toy
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def speaker(toy_dsn: str) -> AsyncIterator[Toy]:
-    speaker = toy(SPEAKER, toy_dsn)
-    yield speaker
-    await speaker.database.close()
-
-
-@pytest.fixture
-async def hearer(speaker: Toy) -> AsyncIterator[Toy]:
-    hearer = toy(HEARER, speaker.settings.database_url, clock=SetClock(NOON))
-    yield hearer
-    await hearer.database.close()
-
-
-async def said(speaker: Toy) -> list[Stored]:
-    async with speaker.database.connection() as connection:
-        found = await log.read(connection, "capture", dict.fromkeys(log.ALL_LANES, 0), EPOCH, per_lane=10_000)
-        return await log.with_cards(connection, found)
+from tests.support.toys import NOON, Toy, erase, said, speak
 
 
 def as_some_carrier_brings_it(events: Sequence[Stored], dice: random.Random) -> list[list[Stored]]:

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from deploy.held import tend, tended, waiting
-from shared import log
-from shared.clock import EPOCH, uuid7
-from shared.events.codec import Stored
+from shared.clock import uuid7
 from shared.lifecycle import Stage
 from tests.support import toys
 from tests.support.line import Line
-from tests.support.set_clock import SetClock
 from tests.support.telling import leadline
-from tests.support.toys import HEARER, SPEAKER, Toy, erase, speak, toy
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def speaker(toy_dsn: str) -> AsyncIterator[Toy]:
-    speaker = toy(SPEAKER, toy_dsn)
-    yield speaker
-    await speaker.database.close()
-
-
-@pytest.fixture
-async def hearer(speaker: Toy) -> AsyncIterator[Toy]:
-    hearer = toy(HEARER, speaker.settings.database_url, clock=SetClock(NOON))
-    yield hearer
-    toys.broken.clear()
-    await hearer.database.close()
-
-
-async def said(speaker: Toy) -> list[Stored]:
-    async with speaker.database.connection() as connection:
-        found = await log.read(connection, "capture", dict.fromkeys(log.ALL_LANES, 0), EPOCH, per_lane=10_000)
-        return await log.with_cards(connection, found)
+from tests.support.toys import NOON, Toy, erase, said, speak
 
 
 async def effects(hearer: Toy, lead: UUID) -> list[str]:

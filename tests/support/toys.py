@@ -9,25 +9,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from shared.clock import SystemClock
+from shared import log
+from shared.clock import EPOCH, SystemClock
 from shared.database import Connection, plumbing
 from shared.events.capture import ActivityRecorded, CardChanged, CardErased
-from shared.events.codec import encode_body
+from shared.events.codec import Stored, encode_body
 from shared.events.envelope import Envelope, Event
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
 from shared.lifecycle import Stage
-from shared.log import ensure_days
 from shared.reasons import Reason
 from shared.service import Runtime, Service
 from shared.settings import Settings
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""What the clock of a toy shows that has one of its own."""
 
 TABLES = [
     "CREATE TABLE capture.lead (lead_id uuid PRIMARY KEY, version bigint NOT NULL, body text, erasure_id text)",
@@ -45,7 +48,7 @@ async def make_tables(dsn: str) -> None:
             await connection.execute(statement)
         async with connection.transaction():
             for speaker in ("capture", "scoring"):
-                await ensure_days(connection, speaker, SystemClock().now().date())
+                await log.ensure_days(connection, speaker, SystemClock().now().date())
     finally:
         await connection.close()
 
@@ -173,3 +176,10 @@ async def erase(speaker: Runtime[Spoken], lead_id: UUID, erasure_id: str = "eras
         lead.state.erasure_id = erasure_id
         lead.standing.card_version += 1
         lead.say(CardErased(erasure_id=erasure_id))
+
+
+async def said(speaker: Toy) -> list[Stored]:
+    """All that the speaker has said so far, in order."""
+    async with speaker.database.connection() as connection:
+        found = await log.read(connection, "capture", dict.fromkeys(log.ALL_LANES, 0), EPOCH, per_lane=10_000)
+        return await log.with_cards(connection, found)
