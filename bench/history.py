@@ -88,7 +88,7 @@ async def _import(made: Installation, files: Files, since: str) -> Outcome:
     imported = time.monotonic() - began
     connection = await asyncpg.connect(made.dsn)
     try:
-        await _until_heard(connection)
+        await until_heard(connection)
         heard = time.monotonic() - began
         return await _outcome(made, connection, "\n".join(words), imported, heard, since)
     finally:
@@ -106,7 +106,7 @@ def _import_one(made: Installation, file: Path, map_file: Path) -> str:
     ).stdout
 
 
-async def _until_heard(connection: asyncpg.Connection) -> None:
+async def until_heard(connection: asyncpg.Connection) -> None:
     """Every activity has its place in every hearer, every stage event in every copy, and nothing is held."""
     while True:
         said = await connection.fetchval("SELECT count(*) FROM bus.capture_log WHERE topic = 'leads.activity'")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,8 +26,13 @@ class Measured:
         return len(self.seconds) / self.lasted
 
     def quantile(self, part: float) -> float:
-        ordered = sorted(self.seconds)
-        return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
+        return quantile(self.seconds, part)
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """Infinite of none: what never came."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * part), len(ordered) - 1)] if ordered else math.inf
 
 
 def lead(number: int, run: str, activity: str = "form_submitted") -> bytes:
