@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 PER_LANE = 50
 POLL_SECONDS = (0.005, 0.040)
-# A position given out but not yet committed is looked for this long at every turn, and then at every slow turn.
+# A position given out but not yet seen is looked for this long at every turn; then it counts as rolled back, and if it
+# was not, a slow turn finds it.
 RESTLESS_SECONDS = 2.0
 SLOW_TURN_SECONDS = 0.5
 STANDBY_SECONDS = 1.0
@@ -54,7 +56,10 @@ class LogReader(ABC):
         self.ready = False
         self._after: dict[str, dict[int, int]] = {}
         self._since: dict[str, datetime] = {}
+        # The last position given out in each log, and how many of them are yet to be seen.
         self._heads: dict[str, int] = {}
+        self._owed: dict[str, int] = {}
+        self._all_until = math.inf
         self._restless_until = 0.0
         self._next_slow_turn = 0.0
 
@@ -118,33 +123,48 @@ class LogReader(ABC):
             )  # fmt: skip
             self._after[speaker] = {row["lane"]: row["pos"] for row in rows}
             self._since[speaker] = min([now, *(row["as_of"] for row in rows)])
-        self._heads = {}
+        self._heads, self._all_until = {}, math.inf
 
     async def turn(self, connection: Connection) -> int:
         """Look for events once and hand on what is there; answers how many were read."""
         began, moment = self.clock.now(), time.monotonic()
-        heads = await log.head(connection, self.present)
-        if heads != self._heads:
-            self._heads, self._restless_until = heads, moment + RESTLESS_SECONDS
-        elif moment > self._restless_until and moment < self._next_slow_turn:
+        logs = self._unread(await log.head(connection, self.present), moment)
+        if not logs:
             self.looked(0, began)
             return 0
-        self._next_slow_turn = moment + SLOW_TURN_SECONDS
-        stored, drained = await self.read(connection)
+        stored, drained = await self.read(connection, logs)
         drained_at = began if drained else None
         if stored:
             await self.hand_on(connection, await log.with_cards(connection, stored), drained_at)
             self.go_on_after(stored)
         if drained:
-            self._since = dict.fromkeys(self.present, began)
+            self._since |= dict.fromkeys(logs, began)
+        self._all_until = min(self._all_until, moment + RESTLESS_SECONDS) if drained else math.inf
         self.looked(len(stored), drained_at)
         return len(stored)
 
-    async def read(self, connection: Connection) -> tuple[list[Stored], bool]:
-        """The next events over all lanes of all speakers, cards without their body, and whether these are all."""
+    def _unread(self, heads: dict[str, int], moment: float) -> list[str]:
+        """The logs to read now: where positions were given out that are yet to be seen, and now and then all.
+
+        After a backlog, too, it is all for a while, as it is not known what was still uncommitted in it.
+        """
+        for speaker, head in heads.items():
+            if given_out := head - self._heads.get(speaker, head):
+                self._owed[speaker] = self._owed.get(speaker, 0) + given_out
+                self._restless_until = moment + RESTLESS_SECONDS
+        self._heads = heads
+        if moment < self._all_until or moment > self._restless_until:
+            self._owed.clear()
+        if moment < self._all_until or moment > self._next_slow_turn:
+            self._next_slow_turn = moment + SLOW_TURN_SECONDS
+            return self.present
+        return [speaker for speaker in self.present if self._owed.get(speaker)]
+
+    async def read(self, connection: Connection, logs: Sequence[str]) -> tuple[list[Stored], bool]:
+        """The next events over all lanes of these logs, cards without their body, and whether these are all."""
         stored: list[Stored] = []
         drained = True
-        for speaker in self.present:
+        for speaker in logs:
             found = await log.read(connection, speaker, self._after[speaker], self._since[speaker], PER_LANE)
             per_lane: dict[int, int] = {}
             for event in found:
@@ -158,6 +178,9 @@ class LogReader(ABC):
     def go_on_after(self, stored: Sequence[Stored]) -> None:
         for speaker, reached in _reached(stored).items():
             self._after[speaker] |= reached
+        for event in stored:
+            if event.place[0] in self._owed:
+                self._owed[event.place[0]] -= 1
 
     async def seal(self, connection: Connection, stored: Sequence[Stored], drained_at: datetime | None) -> None:
         """Note that these were handed on. Raises `Unsealed` when another worker was here."""
