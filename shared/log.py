@@ -125,7 +125,8 @@ async def head(connection: Connection, speakers: Iterable[str]) -> dict[str, int
     names = list(speakers)
     if not names:
         return {}
-    columns = ", ".join(f"(SELECT last_value FROM bus.{name}_pos) AS {name}" for name in names)
+    # A sequence that was never asked has its first value as its last.
+    columns = ", ".join(f"(SELECT last_value - (NOT is_called)::int FROM bus.{name}_pos) AS {name}" for name in names)
     row = await connection.fetchrow(f"SELECT {columns}")
     assert row is not None
     return {name: row[name] for name in names}

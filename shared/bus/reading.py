@@ -95,7 +95,7 @@ class LogReader(ABC):
 
     async def _read_on(self, keeper: Connection) -> NoReturn:
         self.progress.alive(self.reader)
-        await self._load(keeper)
+        await self.begin(keeper)
         pause, checked = POLL_SECONDS[0], time.monotonic()
         while True:
             taken = await self.turn(keeper)
@@ -106,9 +106,9 @@ class LogReader(ABC):
                 await asyncio.sleep(pause)
             if self.present != self.speakers and time.monotonic() - checked > 1:
                 checked = time.monotonic()
-                await self._load(keeper)
+                await self.begin(keeper)
 
-    async def _load(self, connection: Connection) -> None:
+    async def begin(self, connection: Connection) -> None:
         now = self.clock.now()
         self.present = await log.present(connection, self.speakers)
         for speaker in self.present:
