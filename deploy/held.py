@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared import held
 from shared.events.topics import SERVICES
 
 
@@ -77,18 +78,11 @@ async def tend(
     """
     connection = await asyncpg.connect(url)
     try:
-        chosen: list[str] = []
-        for name in await _there(connection, service):
-            rows = await connection.fetch(
-                f"""WITH chosen AS (
-                        UPDATE {name}.held SET retry_at = $2, skip = ($3 = 'skip')
-                        WHERE lead_id = $1 AND reason = 'failed' RETURNING event_id, topic, seq
-                    )
-                    INSERT INTO {name}.tended (lead_id, event_id, topic, seq, deed, reason, who, at)
-                    SELECT $1, event_id, topic, seq, $3, $4, $5, $2 FROM chosen RETURNING topic, seq""",
-                lead_id, now, deed, reason, who,
-            )  # fmt: skip
-            chosen += [f"{row['topic']} seq {row['seq']} of {name}" for row in rows]
+        chosen = [
+            f"{topic} seq {seq} of {name}"
+            for name in await _there(connection, service)
+            for topic, seq in await held.tend(connection, name, deed, lead_id, now, reason, who)
+        ]
     finally:
         await connection.close()
     if not chosen:
@@ -100,15 +94,8 @@ async def retry(url: str, service: str, lead_id: UUID | None, now: datetime) -> 
     """Have failed events tried again; the services look for them every second. Answers how many there are."""
     connection = await asyncpg.connect(url)
     try:
-        count = 0
-        for name in await _there(connection, service):
-            marked = await connection.execute(
-                f"""UPDATE {name}.held SET retry_at = $2, skip = false
-                    WHERE ($1::uuid IS NULL OR lead_id = $1) AND reason = 'failed'""",
-                lead_id, now,
-            )  # fmt: skip
-            count += int(marked.split()[-1])
-        return count
+        names = await _there(connection, service)
+        return sum([len(await held.tend(connection, name, "retry", lead_id, now)) for name in names])
     finally:
         await connection.close()
 
