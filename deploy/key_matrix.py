@@ -38,7 +38,7 @@ SCOPES: Mapping[Scope, str] = {
     Scope.configure: "change rules, reps and sites",
     Scope.erase: "erase people, and see how far that is",
     Scope.events: "the feed of events",
-    Scope.operate: "see what is held, have it tried again",
+    Scope.operate: "see what is held, have it tried again or skipped",
 }
 
 _HEAD = """# Keys: who opens what

@@ -13,7 +13,7 @@ from shared.database import Connection
 from shared.errors import NotFound
 from shared.keys import Scope
 from shared.paging import Pages
-from shared.security import Bearer, key_of
+from shared.security import Bearer, allow, key_of
 from shared.service import runtime_of
 
 router = APIRouter(prefix="/v1/held", dependencies=[Depends(Bearer(Scope.operate))])
@@ -70,8 +70,7 @@ async def decide(request: Request, deed: Literal["release", "skip"], given: Deci
 
 
 async def _tended(request: Request, deed: str, lead_id: UUID | None, reason: str = "") -> dict[str, int]:
-    runtime, key = runtime_of(request), key_of(request)
-    assert key is not None
+    runtime, key = runtime_of(request), allow(key_of(request), Scope.operate)
     async with runtime.database.transaction() as at:
         chosen = await tend(at, runtime.service.name, deed, lead_id, runtime.clock.now(), reason, key.id)
     if reason and not chosen:

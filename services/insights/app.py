@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.insights import api, console, handlers, heard, looking_after, mails, signing_in, worklist
+from services.insights import answers, api, console, handlers, heard, looking_after, mails, signing_in, worklist
 from services.insights.attempts import Attempts
 from services.insights.domain.lead import LeadView
 from services.insights.pages import STATIC, console_pages
@@ -70,7 +70,15 @@ service: Service[LeadView] = Service(
     },
     publishes=(),
     repository=LeadViews,
-    routers=(*api.routers, signing_in.router, *console.routers, worklist.router, mails.router, *looking_after.routers),
+    routers=(
+        *api.routers,
+        signing_in.router,
+        *console.routers,
+        worklist.router,
+        answers.router,
+        mails.router,
+        *looking_after.routers,
+    ),
     routes=static_files("insights", STATIC),
     tasks=(heard.keep_marks,),
     serving=(follow_stages,),

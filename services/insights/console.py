@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.insights.access import Reader
 from services.insights.domain.lead import LeadView
+from services.insights.domain.words import answers_to_choose
 from services.insights.frame import PageRoute, draw
 from services.insights.funnel_answer import Question, answer
 from services.insights.heard import heard_until
@@ -86,12 +87,19 @@ async def leads(
 
 @router.get("/leads/{lead_id}")
 async def lead(request: Request, lead_id: UUID) -> Response:
+    return await show_lead(request, lead_id)
+
+
+async def show_lead(request: Request, lead_id: UUID, problem: str = "", status: int = 200) -> Response:
+    """`problem` says what handover said against an answer."""
     runtime = _runtime(request)
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
         found = await read_lead(connection, lead_id, runtime.settings.timezone)
     told = await told_of_lead(request, lead_id, found)
-    return draw(request, "leads", "lead.html", {"as_of": as_of, **found, **told})
+    choices = answers_to_choose(runtime.settings.currency)
+    shown: dict[str, object] = {"as_of": as_of, **found, **told, "choices": choices, "problem": problem}
+    return draw(request, "leads", "lead.html", shown, status)
 
 
 def _runtime(request: Request) -> Runtime[LeadView]:

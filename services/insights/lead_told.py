@@ -12,6 +12,7 @@ from fastapi import Request
 
 from services.insights.domain.words import reason, words
 from services.insights.services import Answer, Services, path_of
+from shared.keys import Scope
 from shared.service import runtime_of
 
 OFFERS = {
@@ -39,8 +40,16 @@ async def told_of_lead(request: Request, lead_id: UUID, heard: Mapping[str, Any]
         "score": _score(score.said) if score.ok else heard["score"],
         "card": _card(card.said) if card.ok else None,
         "offers": told,
+        "asked": _asked(request, offers),
         "problems": {"score": _problem(score), "card": _problem(card), "offers": _problem(offers)},
     }
+
+
+def _asked(request: Request, offers: Answer) -> str:
+    """The rep in whose name whoever looks may answer: who was asked last, or has the lead."""
+    given: list[dict[str, Any]] = offers.said.get("items", [])
+    answers = given and given[-1]["state"] in ("open", "accepted") and Scope.work in request.state.visitor.key.scopes
+    return given[-1]["rep"] if answers else ""
 
 
 def _with(lead: Mapping[str, Any], offers: Sequence[Mapping[str, Any]]) -> dict[str, object]:

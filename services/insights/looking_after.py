@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Literal
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -37,11 +37,31 @@ HELD = {
     "gap": "Waits for one still to come",
     "card": "Waits for the card",
 }
+Deed = Literal["retry", "release", "skip"]
 POLICIES = {"contact_valid": "an address that works", "none": "nothing"}
 
 
 @for_operate.get("/held")
-async def held(request: Request, again: int | None = None) -> Response:
+async def held(request: Request, did: Deed = "retry", events: int | None = None) -> Response:
+    return await _held(request, "" if events is None else _follows(did, events))
+
+
+@for_operate.post("/held/{deed}")
+async def tend(request: Request, deed: Deed) -> Response:
+    form = await read_form(request)
+    service, lead_id = form.get("service", ""), form.get("lead", "")
+    if service not in SERVICES:
+        return RedirectResponse("/held", 303)
+    query, body = {"lead_id": lead_id}, None
+    if deed != "retry":
+        query, body = None, {"lead_id": lead_id, "reason": form.get("reason", "")}
+    answer = await _services(request).ask(request, service, "POST", path_of("v1", "held", deed), query, body)
+    if answer.ok:
+        return RedirectResponse(f"/held?{urlencode({'did': deed, 'events': answer.said['events']})}", 303)
+    return await _held(request, error=answer.problem)
+
+
+async def _held(request: Request, said: str = "", error: str = "") -> Response:
     services = _services(request)
     answers = await asyncio.gather(*(services.get(request, name, "/v1/held") for name in SERVICES))
     found = [
@@ -53,20 +73,20 @@ async def held(request: Request, again: int | None = None) -> Response:
         "events": sorted(found, key=lambda event: event["held_at"]),
         "problems": [answer.problem for answer in answers if not answer.ok],
         "more": any(answer.said.get("next") for answer in answers),
-        "again": again,
+        "said": said,
+        "error": error,
     }
-    return draw(request, "held", "held.html", shown)
+    return draw(request, "held", "held.html", shown, 422 if error else 200)
 
 
-@for_operate.post("/held/retry")
-async def try_again(request: Request) -> Response:
-    form = await read_form(request)
-    service = form.get("service", "")
-    if service not in SERVICES:
-        return RedirectResponse("/held", 303)
-    query = {"lead_id": form["lead"]} if form.get("lead") else {}
-    answer = await _services(request).ask(request, service, "POST", "/v1/held/retry", query)
-    return RedirectResponse(f"/held?again={answer.said['events']}" if answer.ok else "/held", 303)
+def _follows(deed: Deed, events: int) -> str:
+    if not events:
+        return "Nothing had failed."
+    many = "1 event" if events == 1 else f"{events:,} events"
+    one = events == 1
+    if deed == "skip":
+        return f"{many} {'counts' if one else 'count'} as heard within a second or two, without effect."
+    return f"{many} {'is' if one else 'are'} tried again within a second or two."
 
 
 @for_read.get("/sites")
@@ -87,7 +107,7 @@ async def keep_site(request: Request) -> Response:
     answer = await _services(request).ask(request, "capture", "PUT", "/v1/sites", body=body)
     if answer.ok:
         return RedirectResponse(f"/sites?{urlencode({'made': answer.said['key']})}", 303)
-    return await _sites(request, form, _mistakes(answer.said) or answer.problem)
+    return await _sites(request, form, answer.problem)
 
 
 @for_configure.post("/sites/remove")
@@ -132,12 +152,6 @@ async def _sites(request: Request, form: dict[str, str] | None = None, error: st
         "error": error,
     }
     return draw(request, "sites", "sites.html", shown, 422 if error else 200)
-
-
-def _mistakes(said: dict[str, Any]) -> str:
-    """`name: String should match pattern ...`, for whatever fields are wrong."""
-    places = (f"{error.get('pointer', '').strip('/') or 'It'}: {error['detail']}" for error in said.get("errors", ()))
-    return "; ".join(places)
 
 
 def _services(request: Request) -> Services:

@@ -94,7 +94,13 @@ def _why(service: str, status: int, said: dict[str, Any]) -> str:
         case 503 | 429:
             return f"{service.capitalize()} has too much to do just now. Load the page again in a moment."
         case _:
-            return str(said.get("detail", f"{service.capitalize()} could not answer."))
+            return _mistakes(said) or str(said.get("detail", f"{service.capitalize()} could not answer."))
+
+
+def _mistakes(said: dict[str, Any]) -> str:
+    """`name: String should match pattern ...`, for whatever fields are wrong."""
+    places = (f"{error.get('pointer', '').strip('/') or 'It'}: {error['detail']}" for error in said.get("errors", ()))
+    return "; ".join(places)
 
 
 def session_token(signer: Signer, account: str, role: Role, rep: UUID | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import httpx
 import pytest
 
 from deploy.held import tend, tended, waiting
@@ -71,6 +72,30 @@ async def test_a_skipped_stage_is_known_nonetheless(speaker: Toy, hearer: Toy) -
         await hearer.consumer.retry_due()
     assert await stage_of(hearer, lead) == (Stage.registered, 2)
     assert [word for word in await effects(hearer, lead) if word != "card"] == ["page_viewed"]
+
+
+async def test_a_program_skips_and_releases_what_failed_with_a_reason_that_is_kept(speaker: Toy, hearer: Toy) -> None:
+    lead, dsn = uuid7(), hearer.settings.database_url
+    await speak(speaker, [lead], "cursed")
+    toys.broken.add("cursed")
+    await hearer.consumer.take(await said(speaker))
+    transport = httpx.ASGITransport(app=hearer.app(("api",)))
+    key = {"Authorization": f"Bearer {hearer.settings.api_key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://scoring", headers=key) as api:
+        for reason in ("", " ", "two\nlines", "x" * 201):
+            refused = await api.post("/v1/held/skip", json={"lead_id": str(lead), "reason": reason})
+            assert refused.status_code == 422, reason
+        nobody = await api.post("/v1/held/release", json={"lead_id": str(uuid7()), "reason": "mended"})
+        assert nobody.status_code == 404
+        assert await tended(dsn) == []
+        for deed in ("release", "skip"):
+            given = await api.post(f"/v1/held/{deed}", json={"lead_id": str(lead), "reason": " ticket 812 "})
+            assert (given.status_code, given.json()) == (202, {"events": 1})
+            await hearer.consumer.retry_due()
+            assert len(await waiting(dsn)) == (1 if deed == "release" else 0), "released, it failed again"
+    assert {(one.deed, one.reason, one.who) for one in await tended(dsn)} == {
+        ("skip", "ticket 812", "operator"), ("release", "ticket 812", "operator"),
+    }  # fmt: skip
 
 
 async def test_where_nothing_failed_nothing_is_skipped_and_an_erased_lead_leaves_no_reason(

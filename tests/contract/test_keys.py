@@ -78,7 +78,7 @@ class Apps(NamedTuple):
 
 def filled(path: str) -> str:
     given = {"lead_id": uuid4(), "erasure_id": uuid4(), "submission_id": uuid4(), "rep_id": uuid4()}
-    return path.format(**given, token="made.up", name="nothing", key="pk_nothing", file="nothing.css")
+    return path.format(**given, token="made.up", name="nothing", key="pk_nothing", deed="skip", file="nothing.css")
 
 
 async def ask(app: FastAPI, method: str, path: str, headers: Mapping[str, str], body: bytes, client: str) -> Answer:

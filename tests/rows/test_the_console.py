@@ -16,6 +16,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from deploy.accounts import add, remove
+from deploy.held import tended
 from shared.keys import Role
 from tests.support.installation import KEY, Installation
 
@@ -142,8 +143,6 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     lead = await asyncio.to_thread(lambda: inst.submit(email=person, **given))
     await asyncio.to_thread(inst.until_stage, lead, "handed_over")
     await hold_an_event(inst.dsn, lead)
-    (rep,) = [item["owner"] for item in await worklist(inst) if item["lead_id"] == lead]
-    add(people, "daniel", PASSWORD, Role.rep, UUID(rep), datetime.now(UTC))
 
     context, operator = await visit(browser, inst, WIDE, "light")
     page = operator.page
@@ -158,6 +157,18 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     await expect(page.get_by_role("main")).to_contain_text("ValueError in _count line 119")
     await operator.reach("Try again")
     await expect(page.get_by_role("status")).to_contain_text("1 event is tried again")
+    await let_go(inst.dsn)
+    await hold_an_event(inst.dsn, lead)
+    await page.goto(f"{operator.url}/held")
+    await operator.reach("With a reason")
+    await operator.look()
+    await page.get_by_label("Why, without names").focus()
+    await page.keyboard.type("a rule that is gone")
+    await operator.reach("Skip it")
+    await expect(page.get_by_role("status")).to_contain_text("1 event counts as heard")
+    assert [(one.deed, one.reason) for one in await tended(inst.dsn, "scoring")][:1] == [
+        ("skip", "a rule that is gone")
+    ]
     await let_go(inst.dsn)
     await operator.go("Sites")
     await page.get_by_label("Site", exact=True).focus()
@@ -188,6 +199,18 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
         "Offers to sales",
     ):
         await expect(page.get_by_role("main")).to_contain_text(words)
+    await manager.reach("Accept")
+    await expect(page.locator(".heading .chip").first).to_contain_text("In work")
+    await manager.reach("Won")
+    await manager.look()
+    await page.get_by_label("Worth").fill("12,50")
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.validity.patternMismatch"), "a comma may mean two things"
+    await page.get_by_label("Worth").fill("18400.50")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".heading .chip").first).to_contain_text("Customer")
+    await expect(page.get_by_role("main")).to_contain_text("18,400.50")
+    await manager.look()
     assert await page.goto(f"{manager.url}/keys")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Not allowed")
     await manager.look()
@@ -209,17 +232,30 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     assert marketer.complaints == []
     await context.close()
 
+    given |= {"name": "Ines Carvalho"}
+    lead = await asyncio.to_thread(lambda: inst.submit(email=f"again.{person}", **given))
+    await asyncio.to_thread(inst.until_stage, lead, "handed_over")
+    (rep,) = [item["owner"] for item in await worklist(inst) if item["lead_id"] == lead]
+    add(people, "daniel", PASSWORD, Role.rep, UUID(rep), datetime.now(UTC))
     context, seller = await visit(browser, inst, PHONE, "light")
     page = seller.page
     await seller.sign_in("daniel", PASSWORD)
     await seller.look()
-    mine = page.locator(".mine > li").filter(has=page.locator(f'input[value="{lead}"]'))
+    mine = page.locator(".mine > li").filter(has=page.locator(f'form[action^="/leads/{lead}/"]'))
     await expect(mine).not_to_contain_text("+46")
     await mine.get_by_role("button", name="Accept").focus()
     await page.keyboard.press("Enter")
     await expect(mine.get_by_role("link", name="Call")).to_have_attribute("href", "tel:+46701740642")
     await seller.look()
     assert [item["stage"] for item in await worklist(inst) if item["lead_id"] == lead] == ["accepted"]
+    await mine.get_by_text("Lost…").focus()
+    await page.keyboard.press("Enter")
+    await mine.get_by_label("Why").first.select_option(label="Went to a competitor")
+    await seller.look()
+    await mine.get_by_role("button", name="It was lost").focus()
+    await page.keyboard.press("Enter")
+    await expect(mine).to_have_count(0)
+    await asyncio.to_thread(inst.until_stage, lead, "lost")
     await page.goto(f"{seller.url}/leads")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Not allowed")
     assert seller.complaints == []

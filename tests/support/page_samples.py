@@ -287,6 +287,11 @@ def item(ago: timedelta, source: str, summary: str, detail: str = "", **more: ob
     return {"at": NOW - ago, "source": source, "summary": summary, "detail": detail, **told}
 
 
+CHOICES = {
+    "returns": {"bad_timing": "The time is wrong", "no_need": "Has no need"},
+    "lost": {"competitor": "Went to a competitor"},
+    "currency": "EUR",
+}
 LEAD = Sample(
     "insights",
     "lead.html",
@@ -372,6 +377,9 @@ LEAD = Sample(
                 "due": NOW + timedelta(minutes=15),
             },
         ],
+        "asked": "",
+        "choices": CHOICES,
+        "problem": "",
         "problems": {"score": "", "card": "", "offers": ""},
         "last_url": "/leads/0198c5f2-0000-7000-8000-000000000041",
         "next_url": "/leads/0198c5f2-0000-7000-8000-000000000043",
@@ -429,7 +437,8 @@ HELD = Sample(
         ],
         "more": True,
         "problems": [],
-        "again": None,
+        "said": "1 event is tried again within a second or two.",
+        "error": "reason: String should have at least 1 character",
     },
 )
 SITES = Sample(
@@ -487,7 +496,7 @@ ALL_WORK = Sample(
         ],
         "own": False,
         "sees_leads": True,
-        "reasons": {"bad_timing": "The time is wrong", "no_need": "Has no need"},
+        "choices": CHOICES,
         "problem": "",
         "next_url": "/worklist?after=abc",
     },
@@ -503,8 +512,8 @@ INSIGHTS = (
         {"console": frame("", Role.marketer), "now": NOW, "title": "Not allowed", "words": "Somebody else can."},
     ),
     HELD,
-    HELD.but("none", events=[], more=False, again=0),
-    HELD.but("of services that are away", events=[], more=False, problems=[AWAY], again=3),
+    HELD.but("none", events=[], more=False, said="", error=""),
+    HELD.but("of services that are away", events=[], more=False, problems=[AWAY], error=""),
     SITES,
     SITES.but("to be looked at", may_change=False, made=""),
     SITES.but("none yet, and one that cannot be made", sites=[], error="name: is no name", values={"name": "Web"}),
@@ -567,6 +576,12 @@ INSIGHTS = (
         problems={"score": AWAY, "card": AWAY, "offers": AWAY},
         last_url="",
         next_url="",
+    ),
+    LEAD.but(
+        "that can be answered for a rep",
+        lead={**cast("Row", LEAD.variables["lead"]), "stage": "accepted"},
+        asked="0198c5f2-0000-7000-8000-000000000007",
+        problem="This lead is taken: another rep holds it.",
     ),
     LEAD.but(
         "whose first contact is late",

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from services.insights.domain.figures import money, signed
 from shared.events.stage import TopReason
-from shared.reasons import Reason
+from shared.reasons import LOST_REASONS, RETURN_REASONS, Reason
 
 REASONS: Mapping[str, str] = {
     Reason.manual: "decided by a person",
@@ -74,6 +74,12 @@ def reason_words(code: str, value: str = "", currency: str = "") -> str:
     """The same for the end of a sentence: `asked for a demo`."""
     said = REASONS.get(code, code.replace("_", " "))
     return said + worth(value, currency, " for ") if code in (Reason.purchase, Reason.won) else said
+
+
+def answers_to_choose(currency: str) -> dict[str, object]:
+    """What sales may say of a lead: the reasons in words by code, and the currency that is usual."""
+    returns, lost = ({code: reason(code) for code in sorted(codes)} for codes in (RETURN_REASONS, LOST_REASONS))
+    return {"returns": returns, "lost": lost, "currency": currency}
 
 
 def words(code: str) -> str:
