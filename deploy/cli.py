@@ -7,6 +7,7 @@ import atexit
 import logging
 import os
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
@@ -284,9 +285,14 @@ def rebuild(
 
 def _settings() -> Settings:
     """The settings that the services here run with. Where they are stopped, their database runs until we end."""
+    from deploy.run import alone_in
+
     database = _database()
     if not database.alive():
-        atexit.register(database.stop)
+        ending = ExitStack()
+        ending.enter_context(alone_in(_data_dir()))
+        ending.callback(database.stop)
+        atexit.register(ending.close)
         database.start()
     os.environ["DATABASE_URL"] = database.dsn()
     _use_key_of_this_installation()
@@ -306,7 +312,7 @@ def _database_url() -> str:
 def _database() -> Database:
     from deploy.postgres import database_for
 
-    folder = Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute() / "postgres"
+    folder = _data_dir() / "postgres"
     given = os.environ.get("DATABASE_URL") or None
     if not given and not folder.exists():
         raise SystemExit("There is no Leadline here. Start it with `make run`, or set DATABASE_URL.")
@@ -316,11 +322,27 @@ def _database() -> Database:
 def _use_key_of_this_installation() -> None:
     from deploy.run import prepare_environment
 
-    prepare_environment(Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute())
+    prepare_environment(_data_dir())
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("LEADLINE_DATA_DIR") or ".leadline").absolute()
 
 
 def main() -> None:
-    app(prog_name="leadline")
+    """What is in the way of a command is said in a line; the trace of a fault of ours is printed."""
+    from deploy.postgres import PostgresFailed
+
+    try:
+        app(prog_name="leadline")
+    except (PostgresFailed, OSError) as error:
+        raise SystemExit(f"leadline: {error}") from None
+    except Exception as error:
+        from asyncpg import InterfaceError, PostgresError
+
+        if isinstance(error, (PostgresError, InterfaceError)):
+            raise SystemExit(f"leadline: the database says: {error}") from None
+        raise
 
 
 if __name__ == "__main__":

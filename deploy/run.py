@@ -7,7 +7,9 @@ One that dies is started again; so is the database.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
+import logging
 import os
 import secrets
 import signal
@@ -16,17 +18,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from deploy.postgres import Database, database_for
 from services.capture.settings import CaptureSettings, may_have_demo
 from shared.events.topics import SERVICES
 from shared.keys import read_keys
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.service import Service
 
 READY_SECONDS = 80
 STOP_SECONDS = 12
@@ -62,14 +69,11 @@ class Installation:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         began = time.monotonic()
+        settings = self._settle()
         say("Starting the database ...")
         try:
             os.environ["DATABASE_URL"] = self.database.start()
-            settings = Settings.load()
-            read_keys(settings.keys_file)
-            _refuse_taken_ports(settings)
             say("Starting the services ...")
-            _load_code()
             for name in SERVICES:
                 self.children[name] = _Child(_fork(name), time.monotonic())
             if self._wait_until_ready(settings):
@@ -80,6 +84,16 @@ class Installation:
                 time.sleep(0.2)
         finally:
             self._end()
+
+    def _settle(self) -> Settings:
+        """Find what would not let a service start before anything is started."""
+        os.environ["DATABASE_URL"] = self.database.dsn()
+        for service in _load_code():
+            service.settings.load()
+        settings = Settings.load()
+        read_keys(settings.keys_file)
+        _refuse_taken_ports(settings)
+        return settings
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self.stopping = True
@@ -154,7 +168,23 @@ def _own_key(file: Path) -> str:
 def run(environment: Mapping[str, str] = os.environ) -> None:
     data_dir = Path(environment.get("LEADLINE_DATA_DIR") or ".leadline").absolute()
     prepare_environment(data_dir)
-    Installation(data_dir, database_for(data_dir / "postgres", environment.get("DATABASE_URL") or None)).run()
+    with alone_in(data_dir):
+        Installation(data_dir, database_for(data_dir / "postgres", environment.get("DATABASE_URL") or None)).run()
+
+
+@contextmanager
+def alone_in(data_dir: Path) -> Generator[None]:
+    """Nobody else starts or ends the database of this folder meanwhile. Raises `CannotRun` where somebody may."""
+    with (data_dir / "run.lock").open("a") as lock:
+        try:
+            # Of this process alone: those it forks do not have it, and it goes with it however it ends.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotRun(
+                f"Leadline runs in {data_dir} already. End that one first; or set LEADLINE_DATA_DIR to another folder, "
+                f"and {', '.join(f'{name.upper()}_PORT' for name in SERVICES)}."
+            ) from None
+        yield
 
 
 def _refuse_taken_ports(settings: Settings) -> None:
@@ -171,14 +201,16 @@ def _refuse_taken_ports(settings: Settings) -> None:
                 ) from None
 
 
-def _load_code() -> None:
+def _load_code() -> list[Service[Any]]:
     """Everything the services need is loaded once, and what is loaded is left alone by the collector after the fork."""
     from shared.process import spare_the_collector
 
     import_module("uvicorn.protocols.http.httptools_impl")
-    for name in SERVICES:
-        import_module(f"services.{name}.app")
+    services = [import_module(f"services.{name}.app").service for name in SERVICES]
+    # Its twenty lines on starting would hide the few that whoever starts us needs.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     spare_the_collector()
+    return services
 
 
 def _fork(name: str) -> int:
