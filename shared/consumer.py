@@ -224,14 +224,9 @@ class Consumer(Generic[S]):
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 ON CONFLICT (lead_id, event_id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail,
                     attempts = h.attempts + excluded.attempts, retry_at = NULL, skip = false""",
-            [
-                (
-                    item.event.lead_id, item.event.topic, item.event.seq, item.event.id, item.stored.type,
-                    item.stored.attributes, item.stored.body, item.verdict, item.detail,
-                    int(item.verdict == "failed"), work.now,
-                )
-                for item in news
-            ],
+            [(item.event.lead_id, item.event.topic, item.event.seq, item.event.id, item.stored.type,
+              item.stored.attributes, item.stored.body, item.verdict, item.detail,
+              int(item.verdict == "failed"), work.now) for item in news],
         )  # fmt: skip
 
     async def put_aside(self, place: tuple[str, int, int], reason: str, headers: str, body: bytes | None) -> None:

@@ -104,17 +104,8 @@ class _Server(uvicorn.Server):
 
 def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
     """uvicorn set up to say nothing of a visitor in its logs and to finish within 5 s when told to stop."""
-    return _Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            http=Connection,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=5,
-        )
-    )
+    config = uvicorn.Config(
+        app, host=host, port=port, http=Connection, log_config=None, access_log=False, server_header=False,
+        lifespan="on", ws="none", timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    return _Server(config)

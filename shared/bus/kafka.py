@@ -78,15 +78,9 @@ def _new_topic(prefix: str, topic: Topic, replication: int) -> NewTopic:
 @asynccontextmanager
 async def producing(bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=5,
-        max_batch_size=65_536,
-        request_timeout_ms=10_000,
-        retry_backoff_ms=RETRY_MS,
-        max_request_size=1_048_576,
-    )
+        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=65_536,
+        request_timeout_ms=10_000, retry_backoff_ms=RETRY_MS, max_request_size=1_048_576,
+    )  # fmt: skip
     try:
         async with asyncio.timeout(ACK_SECONDS):
             await producer.start()
