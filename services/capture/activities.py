@@ -15,10 +15,11 @@ from starlette.responses import Response
 from services.capture import repeatable, visitors
 from services.capture.acceptance import InFlight, KeyReused
 from services.capture.access import Sender, sender_of
+from services.capture.bodies import read_activities, read_activity
 from services.capture.domain import cleaning
 from services.capture.domain.submission import Visit
 from services.capture.handlers import record_activity
-from services.capture.parsing import Context, read_activities, read_activity, understand_activity
+from services.capture.parsing import Context, understand_activity
 from services.capture.repeatable import Key
 from services.capture.repository import Record
 from services.capture.room import Room, room_of

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 from fastapi.routing import APIRoute
 
-from services.capture.parsing import ActivityItem, LeadBody, ViewBody
+from services.capture.bodies import ActivityItem, LeadBody, ViewBody
 from shared.problems import MEDIA_TYPE
 
 _SITE_KEY: Mapping[str, Any] = {

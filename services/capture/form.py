@@ -10,8 +10,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from services.capture.bodies import ActivityBody, LeadBody, SourceBody
 from services.capture.domain.channel import CLICK_IDS
-from services.capture.parsing import ActivityBody, LeadBody, SourceBody, place_of
+from services.capture.misread import place_of
 from shared.errors import Malformed
 
 MOST_ENTRIES = 300

@@ -1,24 +1,34 @@
-"""What was posted: bytes to a typed command, or which member is wrong and why."""
+"""What was posted, understood: a body to a typed command, or which members are wrong and why."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import cast
 from uuid import UUID
 
 import msgspec
 
+from services.capture.bodies import (
+    NO_ACTIVITY,
+    NO_SOURCE,
+    ActivityBody,
+    ActivityItem,
+    ConsentBody,
+    LeadBody,
+    SourceBody,
+    ViewBody,
+)
 from services.capture.domain import cleaning
 from services.capture.domain.activity import ACTIVITY_TYPES
 from services.capture.domain.channel import CLICK_IDS, channel
 from services.capture.domain.contact import NotAContactPoint, normal_email, normal_phone
 from services.capture.domain.submission import Activity, Permission, Submission
 from services.capture.domain.web_address import web_address
+from services.capture.misread import escaped, meant, place_of
 from shared.clock import EPOCH
 from shared.errors import Malformed
 from shared.events.capture import Touch
@@ -39,134 +49,11 @@ MOST_FIELDS = 100
 MOST_PURPOSES = 20
 MOST_IN_A_LIST = 100
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class ActivityBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    type: str = "form_submitted"
-    at: _Moment | None = None
-    asset: str = ""
-    url: str = ""
-    conversion_point: str = ""
-    value: Decimal | None = None
-    currency: str = ""
-    duration_seconds: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] | None = None
-    outcome: str = ""
-    reason: str = ""
-    text: str = ""
-
-
-class SourceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    channel: str = ""
-    medium: str = ""
-    source: str = ""
-    campaign: str = ""
-    url: str = ""
-    referrer: str = ""
-    click_ids: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-
-
-class ActivityItem(ActivityBody, forbid_unknown_fields=True, kw_only=True):
-    """One of the activities in the body of POST /v1/activities; either of the two ids says whose."""
-
-    type: str = ""
-    lead_id: UUID | None = None
-    visitor_id: str | None = None
-    source: SourceBody | None = None
-    referrer: str = ""
-    history: bool = False
-
-
-class ActivitiesBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of POST /v1/activities. Each activity is read by itself: a wrong one refuses no other."""
-
-    activities: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1_000)]
-    site: str | None = None
-
-
-class ViewBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of POST /v1/views."""
-
-    what: Literal["form_views", "visits"] = "form_views"
-    conversion_point: str = ""
-    source: SourceBody | None = None
-    site: str | None = None
-
-
-class ConsentBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """`at` is when it was said, if that was not when the rest was."""
-
-    granted: bool
-    text: str = ""
-    at: _Moment | None = None
-
-
-class LeadBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of POST /v1/leads."""
-
-    email: str | None = None
-    phone: str | None = None
-    name: str | None = None
-    company: str | None = None
-    kind: Literal["person", "organization"] | None = None
-    fields: dict[str, Any] | None = None
-    message: str | None = None
-    language: str | None = None
-    activity: ActivityBody | None = None
-    source: SourceBody | None = None
-    consent: dict[str, Any] | None = None
-    visitor_id: str | None = None
-    submission_id: str | None = None
-    site: str | None = None
-    product: str | None = None
-    website: str | None = None
-    history: bool = False
-
-
-_decoder = msgspec.json.Decoder(LeadBody)
-_activities_decoder = msgspec.json.Decoder(ActivitiesBody)
-_item_decoder = msgspec.json.Decoder(ActivityItem)
-_NO_ACTIVITY, _NO_SOURCE = ActivityBody(), SourceBody()
-
-
-_view_decoder = msgspec.json.Decoder(ViewBody)
-
-B = TypeVar("B")
-
-
-def read_lead(raw: bytes) -> LeadBody:
-    """Raises `Malformed` that points at the first member with the wrong shape."""
-    return _read(_decoder, raw, _NAMES)
-
-
-def read_activities(raw: bytes) -> ActivitiesBody:
-    """Raises `Malformed` when the body is no list of activities at all."""
-    return _read(_activities_decoder, raw, ActivitiesBody.__struct_fields__)
-
-
-def read_activity(raw: msgspec.Raw) -> ActivityItem:
-    """Raises `Malformed` that points into the activity."""
-    return _read(_item_decoder, raw, (*ActivityItem.__struct_fields__, *SourceBody.__struct_fields__))
-
-
-def read_view(raw: bytes) -> ViewBody:
-    """Raises `Malformed` that points at the first member with the wrong shape."""
-    return _read(_view_decoder, raw, ViewBody.__struct_fields__)
-
 
 def view_of(body: ViewBody) -> tuple[str, str, str]:
     """What was seen, by which source its viewer came, and where it was."""
-    touch = _touch(body.source or _NO_SOURCE, "", None)
+    touch = _touch(body.source or NO_SOURCE, "", None)
     return body.what, touch.source, cleaning.token(body.conversion_point)
-
-
-def _read(decoder: msgspec.json.Decoder[B], raw: bytes | msgspec.Raw, names: Collection[str]) -> B:
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise Malformed("Some values cannot be read.", [place_of(str(error), names)]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed("The body is not JSON in UTF-8.", [("", _shape(error))]) from None
 
 
 def body_hash(body: LeadBody, secret: bytes) -> bytes:
@@ -197,11 +84,11 @@ def understand(body: LeadBody, context: Context) -> Submission:
     wrong: list[tuple[str, str]] = []
     email, phone = _contact(body, context.region, wrong)
     message = _long("/message", body.message or "", LONGEST_MESSAGE, wrong)
-    activity = _activity(body.activity or _NO_ACTIVITY, "/activity", context, wrong, message)
+    activity = _activity(body.activity or NO_ACTIVITY, "/activity", context, wrong, message)
     submission = Submission(
         submission_id=context.submission_id,
         activity=activity,
-        touch=_touch(body.source or _NO_SOURCE, activity.conversion_point, activity.at),
+        touch=_touch(body.source or NO_SOURCE, activity.conversion_point, activity.at),
         site=context.site,
         policy=context.policy,
         email=email,
@@ -296,7 +183,7 @@ def _type(given: str, pointer: str, context: Context, wrong: list[tuple[str, str
     if not name:
         wrong.append((pointer, "is needed"))
     elif name not in context.types:
-        wrong.append((pointer, "is not a known activity type" + _meant(name, context.types)))
+        wrong.append((pointer, "is not a known activity type" + meant(name, context.types)))
     elif name in OPERATOR_TYPES and not context.trusted:
         wrong.append((pointer, _NEEDS_OPERATOR))
     return name
@@ -363,7 +250,7 @@ def _answers(fields: Mapping[str, object], wrong: list[tuple[str, str]]) -> dict
         return {}
     answers: dict[str, str] = {}
     for name, value in fields.items():
-        pointer = f"/fields/{_escaped(name)}"
+        pointer = f"/fields/{escaped(name)}"
         clean, answer = cleaning.one_line(name), _answer(value)
         if not clean or len(clean) > LONGEST_NAME:
             wrong.append((pointer, f"its name must have 1 to {LONGEST_NAME} characters"))
@@ -397,7 +284,7 @@ def _consent(given: Mapping[str, object], context: Context, wrong: list[tuple[st
         return {}
     permissions: dict[str, Permission] = {}
     for name, said in given.items():
-        pointer, purpose = f"/consent/{_escaped(name)}", cleaning.slug(name)
+        pointer, purpose = f"/consent/{escaped(name)}", cleaning.slug(name)
         if not purpose:
             wrong.append((pointer, "its name must be a word"))
         elif isinstance(said, bool):
@@ -430,50 +317,3 @@ def _long(pointer: str, text: str, longest: int, wrong: list[tuple[str, str]]) -
     if len(clean) > longest:
         wrong.append((pointer, f"has more than {longest} characters"))
     return clean
-
-
-_PLACE = re.compile(r"^(?P<why>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
-_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`(?:, got `(?P<got>[^`]*)`)?")
-_NAMES = (*LeadBody.__struct_fields__, *ActivityBody.__struct_fields__, *SourceBody.__struct_fields__)
-_IN_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "object": "an object",
-    "array": "a list",
-    "bool": "true or false",
-    "datetime": "a time like 2026-03-01T09:30:00Z",
-    "decimal": "an amount",
-    "null": "null",
-    "float": "a number",
-}
-
-
-def place_of(error: str, names: Collection[str]) -> tuple[str, str]:
-    """msgspec's message as a JSON pointer and what is wrong there, in our words."""
-    found = _PLACE.match(error)
-    assert found
-    pointer = re.sub(r"\[(\d+)\]", r"/\1", (found["path"] or "").replace(".", "/")).replace("[...]", "/*")
-    if unknown := _UNKNOWN.fullmatch(found["why"]):
-        return f"{pointer}/{_escaped(unknown['name'])}", "is not known here" + _meant(unknown["name"], names)
-    if "timezone" in found["why"]:
-        return pointer, "needs its timezone, as in 2026-03-01T09:30:00Z"
-    if "RFC3339" in found["why"]:
-        return pointer, "must be a time like 2026-03-01T09:30:00Z"
-    if (expected := _EXPECTED.fullmatch(found["why"])) and expected["got"]:
-        wanted = [_IN_WORDS.get(kind, kind) for kind in expected["wanted"].split(" | ") if kind != "null"]
-        return pointer, f"must be {' or '.join(wanted)}, not {_IN_WORDS.get(expected['got'], expected['got'])}"
-    return pointer, found["why"].replace("`", "")[:200]
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name[:50], known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _escaped(name: str) -> str:
-    return cleaning.one_line(name)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
-
-
-def _shape(error: Exception) -> str:
-    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]

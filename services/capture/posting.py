@@ -12,10 +12,11 @@ from starlette.responses import RedirectResponse, Response
 from services.capture import demo, metrics
 from services.capture.acceptance import Answer, Ask
 from services.capture.access import Sender, ip_prefix, sender_of
+from services.capture.bodies import LeadBody, read_lead
 from services.capture.cors import origin_allowed
 from services.capture.form import flat_name, is_form, lead_of, read_form
 from services.capture.intake import intake_of
-from services.capture.parsing import Context, LeadBody, body_hash, read_lead, understand
+from services.capture.parsing import Context, body_hash, understand
 from services.capture.repeatable import Key
 from services.capture.room import Room, room_of
 from shared.clock import uuid7

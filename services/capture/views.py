@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.capture.access import sender_of
-from services.capture.parsing import read_view, view_of
+from services.capture.bodies import read_view
+from services.capture.parsing import view_of
 from services.capture.room import Room, room_of
 from shared import log
 from shared.clock import uuid7

@@ -9,9 +9,10 @@ from datetime import datetime
 import msgspec
 
 from services.capture.acceptance import Ask
+from services.capture.bodies import ActivityBody, LeadBody
 from services.capture.domain.submission import Submission, Visit
 from services.capture.importing.mapping import BadRow, ImportedRow
-from services.capture.parsing import ActivityBody, Context, LeadBody, understand, understand_fact
+from services.capture.parsing import Context, understand, understand_fact
 from services.capture.sites import Site
 from shared.clock import uuid7
 from shared.errors import Malformed

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.capture.bodies import read_activity, read_lead
 from services.capture.domain.submission import Submission
 from services.capture.form import lead_of
-from services.capture.parsing import Context, body_hash, place_of, read_activity, read_lead, understand
+from services.capture.misread import place_of
+from services.capture.parsing import Context, body_hash, understand
 from shared.errors import Malformed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -136,11 +138,16 @@ def test_a_form_and_json_that_say_the_same_are_the_same_body() -> None:
         ("Object contains unknown field `a/b` - at `$.source`", ("/source/a~1b", "is not known here")),
         ("Expected `str | null`, got `int` - at `$.email`", ("/email", "must be text, not a whole number")),
         ("Expected `int` >= 0 - at `$.activity.duration_seconds`", ("/activity/duration_seconds", "Expected int >= 0")),
+        ("Number out of range - at `$.fields[...]`", ("/fields/*", "Number out of range")),
         ("Expected `object`, got `str` - at `$.activities[3]`", ("/activities/3", "must be an object, not text")),
     ],
 )
 def test_a_decoders_words_become_a_pointer_and_ours(error: str, place: tuple[str, str]) -> None:
     assert place_of(error, ["email", "phone"]) == place
+
+
+def test_bytes_in_another_encoding_are_called_that() -> None:
+    assert refused(lambda: read_lead('{"email": "å@b.example"}'.encode("latin-1"))) == (("", "is not UTF-8"),)
 
 
 json_values = st.recursive(

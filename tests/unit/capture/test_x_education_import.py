@@ -14,11 +14,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from services.capture.bodies import ActivityBody, read_lead
 from services.capture.importing.layout import examine
 from services.capture.importing.map_file import read_map
 from services.capture.importing.mapping import ImportedRow, RowMapper, bind
 from services.capture.importing.reading import Row, Unreadable, rows
-from services.capture.parsing import ActivityBody, Context, read_lead, understand
+from services.capture.parsing import Context, understand
 
 PROJECT = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("LEADLINE_SHARED", PROJECT.parent / "shared")) / "data" / "x-education"
