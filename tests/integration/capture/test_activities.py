@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -148,6 +149,28 @@ async def test_a_repeated_call_with_its_key_is_counted_once(capture: Capturing) 
     other = await send(capture, item, item, headers=headers)
     assert (first.text, other.status_code) == (second.text, 422)
     assert await capture.activities(lead_id) == ["form_submitted", "page_viewed"]
+
+
+async def test_calls_at_the_same_time_share_transactions_and_get_an_answer_each(capture: Capturing) -> None:
+    lead_id = await capture.submit(email="mara@norrvik.example")
+    did, unknown = {"lead_id": str(lead_id), "type": "page_viewed"}, {"lead_id": str(uuid4()), "type": "page_viewed"}
+    used, new = ({**OPERATOR, "Idempotency-Key": key} for key in ("used", "new"))
+    before = await send(capture, did, headers=used)
+    *plain, repeated, reused, stranger, one, another = await asyncio.gather(
+        *(send(capture, did, did, unknown, headers=OPERATOR) for _ in range(10)),
+        send(capture, did, headers=used),
+        send(capture, did, did, headers=used),
+        send(capture, unknown, headers=OPERATOR),
+        send(capture, did, headers=new),
+        send(capture, did, headers=new),
+    )
+    assert [answer.json()["accepted"] for answer in plain] == [2] * 10
+    assert repeated.content == before.content
+    assert (reused.status_code, stranger.json()["accepted"]) == (422, 0)
+    assert {202} <= {one.status_code, another.status_code} <= {202, 409}
+    assert [event.seq for event in await capture.said(lead_id, Topic.ACTIVITY)] == list(range(1, 1 + 1 + 1 + 20 + 1))
+    transactions = "SELECT count(DISTINCT xmin::text) FROM bus.capture_log WHERE type LIKE '%activity%'"
+    assert await capture.value(transactions) < 2 + 10
 
 
 async def test_no_visit_is_lost_when_it_comes_while_the_visitor_says_who_it_is(capture: Capturing) -> None:
