@@ -7,6 +7,7 @@ lead, dropped when it was applied before, and kept in the service's `held` table
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -272,8 +273,5 @@ def _ignore(_lead: Lead[Any], _event: Envelope[Event], _now: datetime) -> None:
 
 def _why(error: Exception) -> str:
     """The kind of error and where, without its message: a message may quote personal data."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" in {trace.tb_frame.f_code.co_name} line {trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"
+    *_, place = [None, *traceback.extract_tb(error.__traceback__)]
+    return type(error).__name__ + (f" in {place.name} line {place.lineno}" if place else "")

@@ -64,6 +64,12 @@ def _encode_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+async def _leave(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Asks the server for nothing where nothing was left behind: settings and locks end with transactions."""
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
 
@@ -88,6 +94,7 @@ class Database:
                 command_timeout=STATEMENT_SECONDS + 2,
                 server_settings=_SERVER_SETTINGS | {"application_name": f"leadline-{self._name}"},
                 init=_prepare,
+                reset=_leave,
             )
         return self._pool
 

@@ -36,7 +36,9 @@ class Decision(BaseModel):
     """`reason`: a line on why, for those who look later; without names and addresses."""
 
     lead_id: UUID
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^\P{C}+$")]
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")
+    ]
 
 
 class HeldEvents(BaseModel):

@@ -304,31 +304,42 @@ class Leads(Generic[S]):
     ) -> Work[S]:
         """Lock and load these leads. `fresh` are new ones with their state: nobody else can know their ids yet."""
         wanted = sorted(set(lead_ids))
-        if create:
-            await connection.execute(
-                f"INSERT INTO {self.service}.standing (lead_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING",
-                wanted,
-            )
         new = {lead_id: Lead(self, Standing(lead_id), state, cause, now) for lead_id, state in (fresh or {}).items()}
         work = Work(connection, now, new)
-        if wanted:
-            await self._load(work, wanted, cause)
+        if standings := await self._lock(connection, wanted, create=create):
+            await self._load(work, standings, cause)
         return work
 
     async def reload(self, work: Work[S], lead_id: UUID) -> None:
         """Begin this lead anew, and have it whole: nothing of it is saved before the work ends."""
-        await self._load(work, [lead_id], work.leads[lead_id].cause, whole=True)
+        standings = await self._lock(work.connection, [lead_id])
+        await self._load(work, standings, work.leads[lead_id].cause, whole=True)
 
-    async def _load(self, work: Work[S], lead_ids: Sequence[UUID], cause: Cause, *, whole: bool = False) -> None:
-        # A statement of its own after an insert: rows another transaction has just committed are seen and locked.
-        standings = await work.connection.fetch(
+    async def _lock(
+        self, connection: Connection, lead_ids: Sequence[UUID], *, create: bool = False
+    ) -> list[asyncpg.Record]:
+        """The standings of these leads, which must be sorted, locked; with `create` also of those that had none."""
+        if not lead_ids:
+            return []
+        standings = await connection.fetch(
             f"""SELECT {", ".join(_COLUMNS)} FROM {self.service}.standing
                 WHERE lead_id = ANY($1) ORDER BY lead_id FOR UPDATE""",
             lead_ids,
         )
+        if not create or len(standings) == len(lead_ids):
+            return standings
+        known = {row["lead_id"] for row in standings}
+        unknown = [lead_id for lead_id in lead_ids if lead_id not in known]
+        await connection.execute(
+            f"INSERT INTO {self.service}.standing (lead_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", unknown
+        )
+        # A statement of its own after the insert: rows another transaction has just committed are seen and locked.
+        return standings + await self._lock(connection, unknown)
+
+    async def _load(
+        self, work: Work[S], standings: Sequence[asyncpg.Record], cause: Cause, *, whole: bool = False
+    ) -> None:
         known = [row["lead_id"] for row in standings]
-        if not known:
-            return
         load = getattr(self.repository, "recall", self.repository.load) if whole else self.repository.load
         states = await load(work.connection, known)
         for row in standings:

@@ -1,4 +1,4 @@
-"""Outgoing mail: one message at a time over one kept connection, or into files where no server is set.
+"""Outgoing mail: over a few kept connections, one message at a time on each, or into files where no server is set.
 
 What became of a message is said exactly, because the sender's policy hangs on it: accepted (`send` returns), not
 accepted (`MailRefused`), or unknown (`MailUncertain`): the connection broke between the message and its receipt, a gap
@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from datetime import datetime
 from email import policy
 from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -34,7 +35,18 @@ class _AsWritten(UnstructuredHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
-_headers = HeaderRegistry()
+class _Headers(HeaderRegistry):
+    """Reads each header once: taking addresses apart is most of the work of writing a mail, and most are the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read = lru_cache(maxsize=500)(super().__call__)
+
+    def __call__(self, name: str, value: Any) -> Any:
+        return self._read(name, value)
+
+
+_headers = _Headers()
 _headers.map_to_type("list-unsubscribe", _AsWritten)  # pyright: ignore[reportArgumentType] - mixed in, as said above
 
 # Seven bits only, so that every server takes it; CR and LF in a header are an error, not a second header.
@@ -45,6 +57,8 @@ SEND_SECONDS = 20
 STOP_SECONDS = 4.0
 # Servers and routers forget idle connections, some without a word: one that rested this long is not used again.
 RESTED_SECONDS = 15
+# A server far away takes a tenth of a second for a message, and many refuse more connections than this of one sender.
+CONNECTIONS = 4
 
 
 T = TypeVar("T")
@@ -59,6 +73,14 @@ async def finishing(work: Coroutine[None, None, T]) -> T:
         await asyncio.wait({task}, timeout=STOP_SECONDS)
         task.cancel()
         raise
+
+
+async def as_they_leave(sends: Iterable[Coroutine[None, None, T]]) -> AsyncGenerator[list[T]]:
+    """Run them side by side, and give out together those that have ended since the last were given out."""
+    waiting = {asyncio.ensure_future(send) for send in sends}
+    while waiting:
+        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        yield [send.result() for send in ended]
 
 
 class MailRefused(Exception):
@@ -95,19 +117,19 @@ class Mailer:
     def __init__(self, smtp_url: str | None, sink_folder: Path) -> None:
         self._url = smtp_url
         self._folder = sink_folder
-        self._connection: _Connection | None = None
+        self._kept: list[_Connection] = []
         self._used = 0.0
-        self._alone = asyncio.Lock()
+        self._room = asyncio.Semaphore(CONNECTIONS)
 
     async def send(self, message: EmailMessage) -> None:
         """Send to the one address in `To`. Raises `MailRefused` or `MailUncertain`; returns only when accepted."""
-        async with self._alone:
+        async with self._room:
             if self._url is None:
                 await asyncio.to_thread(self._keep, message)
                 return
             if time.monotonic() - self._used > RESTED_SECONDS:
-                self._drop()
-            kept = self._connection
+                self._drop_kept()
+            kept = self._kept.pop() if self._kept else None
             try:
                 await self._send(message, kept or await self._connect(self._url))
             except MailServerAway:
@@ -117,11 +139,11 @@ class Mailer:
                 await self._send(message, await self._connect(self._url))
 
     async def _connect(self, url: str) -> _Connection:
-        connection = self._connection = _Connection(**_address(url), timeout=SEND_SECONDS)
+        connection = _Connection(**_address(url), timeout=SEND_SECONDS)
         try:
             await connection.connect()
         except (SMTPException, OSError) as error:
-            self._drop()
+            connection.close()
             raise MailServerAway(type(error).__name__, code=getattr(error, "code", 0)) from error
         return connection
 
@@ -130,26 +152,27 @@ class Mailer:
         try:
             await connection.send_message(message)
         except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported) as error:
+            self._kept.append(connection)
             raise _refusal(error) from error
         except (SMTPException, OSError) as error:
-            self._drop()
+            connection.close()
             raise MailServerAway(type(error).__name__) from error
         except BaseException:
             # Uncertain, or cancelled in the middle of a message: the connection is of no further use.
-            self._drop()
+            connection.close()
             raise
+        self._kept.append(connection)
 
     async def close(self) -> None:
-        if self._connection is not None:
+        for connection in self._kept:
             with contextlib.suppress(SMTPException, OSError):
                 async with asyncio.timeout(2):
-                    await self._connection.quit()
-            self._drop()
+                    await connection.quit()
+        self._drop_kept()
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+    def _drop_kept(self) -> None:
+        while self._kept:
+            self._kept.pop().close()
 
     def _keep(self, message: EmailMessage) -> None:
         """The same message kept twice is one file."""

@@ -6,9 +6,11 @@ Message-ID, as two mails of one offer do less harm than none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
+from uuid import UUID
 
 import structlog
 
@@ -20,7 +22,7 @@ from services.handover.wake import keep_looking
 from services.handover.writing import Letters
 from shared import metrics
 from shared.database import is_transient
-from shared.mail import Mailer, MailRefused, MailUncertain, compose, finishing
+from shared.mail import Mailer, MailRefused, MailUncertain, as_they_leave, compose, finishing
 from shared.trace import traced
 
 if TYPE_CHECKING:
@@ -28,13 +30,25 @@ if TYPE_CHECKING:
 
     from shared.service import Runtime
 
-CLAIMED_AT_ONCE = 5
-# Longer than that many mails can take, each up to `shared.mail.SEND_SECONDS`.
+# Few: a process that is killed in between has them sent once more by the next.
+CLAIMED_AT_ONCE = 20
+# Longer than that many mails can take, each up to `shared.mail.SEND_SECONDS`, a few at a time.
 LEASE = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(minutes=5)
 IDLE_SECONDS = 0.5
 
 logger = structlog.get_logger("mailer")
+
+
+class _Fate(NamedTuple):
+    """What became of a mail at this attempt."""
+
+    mail_id: UUID
+    attempts: int
+    state: str
+    error: str = ""
+    due_at: datetime | None = None
+    sent_at: datetime | None = None
 
 
 class OfferMailer:
@@ -53,9 +67,8 @@ class OfferMailer:
     async def _work(self) -> int:
         try:
             claimed = await self._claim()
-            for row in claimed:
-                with traced(row["trace"]):
-                    await self._send(row)
+            async for sent in as_they_leave(self._send(row) for row in claimed):
+                await self._note(sent)
             return len(claimed)
         except Exception as error:
             if not is_transient(error):
@@ -85,18 +98,19 @@ class OfferMailer:
             )
             return await connection.fetch(_CONTENT, ids)
 
-    async def _send(self, row: asyncpg.Record) -> None:
+    async def _send(self, row: asyncpg.Record) -> _Fate:
+        """What became of it."""
         now = self.runtime.clock.now()
-        try:
-            await self.mailer.send(self._message(row, now))
-        except MailRefused as refused:
-            await self._failed(row, str(refused), permanent=refused.permanent)
-        except MailUncertain:
-            await self._failed(row, "no receipt", permanent=False)
-        except ValueError:
-            await self._failed(row, "address cannot be written to", permanent=True)
-        else:
-            await self._note(row, "sent", sent_at=now)
+        with traced(row["trace"]):
+            try:
+                await self.mailer.send(self._message(row, now))
+            except MailRefused as refused:
+                return self._failed(row, str(refused), permanent=refused.permanent)
+            except MailUncertain:
+                return self._failed(row, "no receipt", permanent=False)
+            except ValueError:
+                return self._failed(row, "address cannot be written to", permanent=True)
+            return _Fate(row["mail_id"], row["attempts"], "sent", sent_at=now)
 
     def _message(self, row: asyncpg.Record, now: datetime) -> EmailMessage:
         mail = self.letters.offer_mail(row, now)
@@ -111,28 +125,24 @@ class OfferMailer:
             headers={"Auto-Submitted": "auto-generated"},
         )
 
-    async def _failed(self, row: asyncpg.Record, error: str, *, permanent: bool) -> None:
+    def _failed(self, row: asyncpg.Record, error: str, *, permanent: bool) -> _Fate:
         pause = min(timedelta(seconds=2 ** min(row["attempts"], 10)), LONGEST_PAUSE)
         logger.warning("mail_not_sent", mail=str(row["mail_id"]), reason=error, permanent=permanent)
         due_at = None if permanent else self.runtime.clock.now() + pause
-        await self._note(row, "failed" if permanent else "waiting", error=error, due_at=due_at)
+        return _Fate(row["mail_id"], row["attempts"], "failed" if permanent else "waiting", error, due_at)
 
-    async def _note(
-        self,
-        row: asyncpg.Record,
-        state: str,
-        *,
-        error: str = "",
-        due_at: datetime | None = None,
-        sent_at: datetime | None = None,
-    ) -> None:
-        metrics.MAILS.labels("handover", "deferred" if state == "waiting" else state).inc()
+    async def _note(self, fates: Sequence[_Fate]) -> None:
+        for fate in fates:
+            metrics.MAILS.labels("handover", "deferred" if fate.state == "waiting" else fate.state).inc()
         async with self.runtime.database.connection() as connection:
             await connection.execute(
-                """UPDATE handover.mail SET state = $3, error = $4, due_at = coalesce($5, due_at), sent_at = $6
-                    WHERE mail_id = $1 AND attempts = $2 AND state = 'sending'""",
-                row["mail_id"], row["attempts"], state, error, due_at, sent_at,
-            )  # fmt: skip
+                """UPDATE handover.mail m SET state = f.state, error = f.error, due_at = coalesce(f.due_at, m.due_at),
+                        sent_at = f.sent_at
+                    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+                        AS f(mail_id, attempts, state, error, due_at, sent_at)
+                    WHERE m.mail_id = f.mail_id AND m.attempts = f.attempts AND m.state = 'sending'""",
+                *zip(*fates, strict=True),
+            )
 
 
 async def run(runtime: Runtime[SalesLead]) -> None:

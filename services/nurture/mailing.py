@@ -1,4 +1,4 @@
-"""The sender: takes due mails in hand one by one, gives them to the mail server, and settles what became of them."""
+"""The sender: takes a few due mails in hand, gives them to the mail server, and settles what became of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
@@ -22,8 +22,8 @@ from services.nurture.repository import Repository, suppress
 from shared import metrics
 from shared.database import is_transient
 from shared.events.envelope import Actor
-from shared.leads import Cause
-from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, finishing
+from shared.leads import Cause, Work
+from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, as_they_leave, finishing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,9 @@ IDLE_SECONDS = (0.05, 0.5)
 # When idle, and when busy: what may be sent goes before what may not.
 TIDY_SECONDS = (1.0, 30.0)
 LONGEST_REST_SECONDS = 30.0
+# Few: whoever takes back a permission is told how many mails are in hand, and a killed sender leaves them in doubt.
+AT_ONCE = 10
+AWAY = "mail_server_away"
 
 # Said as the figures of all services say it.
 _FIGURES = {
@@ -56,8 +59,16 @@ _FIGURES = {
 logger = structlog.get_logger("mailing")
 
 
+class _Sent(NamedTuple):
+    """A claimed mail and what became of it."""
+
+    claim: Claim
+    fate: Fate
+    reason: str
+
+
 class Mailing:
-    """One sender over one connection. Several may run, in one process or many: a mail is claimed by one of them."""
+    """One sender. Several may run, in one process or many: a mail is claimed by one of them."""
 
     def __init__(
         self, runtime: Runtime[Nurtured], mailer: Mailer, letters: Letters, *, real: bool, lease: timedelta = LEASE
@@ -74,10 +85,10 @@ class Mailing:
         pause, tidied = IDLE_SECONDS[0], 0.0
         try:
             while True:
-                sent = False
+                sent = 0
                 try:
-                    sent = await self.send_next()
-                    if monotonic() - tidied > TIDY_SECONDS[sent]:
+                    sent = await self.send_due()
+                    if monotonic() - tidied > TIDY_SECONDS[sent > 0]:
                         await self.tidy()
                         tidied = monotonic()
                 except Exception as error:
@@ -92,17 +103,19 @@ class Mailing:
     async def close(self) -> None:
         await self._mailer.close()
 
-    async def send_next(self) -> bool:
-        """Take the mail that has been due longest and may be sent, and send it; answers whether there was one."""
+    async def send_due(self) -> int:
+        """Take the mails that have been due longest and may be sent, and send them; answers how many there were."""
         marks = dict(self._runtime.progress.marks)
-        return bool(marks) and await finishing(self._send_next(marks))
+        return await finishing(self._send_due(marks)) if marks else 0
 
-    async def _send_next(self, marks: Mapping[int, datetime]) -> bool:
+    async def _send_due(self, marks: Mapping[int, datetime]) -> int:
+        # While the server is away one is enough to find out.
+        limit = 1 if self._rest else AT_ONCE
         async with self._runtime.database.connection() as connection:
-            claimed = await claims.claim(connection, marks, self._runtime.clock.now(), self._lease)
-        for one in claimed:
-            await self._deliver(one)
-        return bool(claimed)
+            claimed = await claims.claim(connection, marks, self._runtime.clock.now(), self._lease, limit)
+        if claimed:
+            await self._deliver(claimed)
+        return len(claimed)
 
     async def tidy(self) -> None:
         """Give up what may not be sent, and settle what a killed sender left behind."""
@@ -115,13 +128,22 @@ class Mailing:
         if refused or lapsed:
             await self._give_up([*refused, *lapsed])
 
-    async def _deliver(self, claim: Claim) -> None:
-        fate, reason = await self._hand_over(claim)
-        metrics.MAILS.labels("nurture", _FIGURES[fate]).inc()
+    async def _deliver(self, claimed: Sequence[Claim]) -> None:
+        """Send them side by side, and settle together those that are through."""
+        rest, self._rest = self._rest, 0.0
+        async for sent in as_they_leave(self._hand_over(claim) for claim in claimed):
+            for one in sent:
+                metrics.MAILS.labels("nurture", _FIGURES[one.fate]).inc()
+            if any(one.reason == AWAY for one in sent):
+                # Nobody gets a mail now: try one at a time, further and further apart.
+                self._rest = min(max(rest * 2, 1.0), LONGEST_REST_SECONDS)
+            await self._settle_surely(sent)
+
+    async def _settle_surely(self, sent: Sequence[_Sent]) -> None:
         until, pause = monotonic() + SETTLE_SECONDS, 0.1
         while True:
             try:
-                await self._settle(claim, fate, reason)
+                await self._settle(sent)
                 return
             except Exception as error:
                 if not is_transient(error) or monotonic() > until:
@@ -129,31 +151,29 @@ class Mailing:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 
-    async def _hand_over(self, claim: Claim) -> tuple[Fate, str]:
+    async def _hand_over(self, claim: Claim) -> _Sent:
         if claim.test and self._real:
-            return Fate.rehearsed, "test"
+            return _Sent(claim, Fate.rehearsed, "test")
         journey = JOURNEYS.get(claim.touch.journey)
         step = journey.mail(claim.touch.step) if journey else None
         if step is None:
-            return Fate.refused_for_good, "journey_changed"
+            return _Sent(claim, Fate.refused_for_good, "journey_changed")
         try:
             message = self._letters.write(claim, step, self._runtime.clock.now())
         except Exception as error:  # one person's name or address must not stop the mails of all others
             logger.error("mail_not_written", lead=str(claim.lead_id), error=type(error).__name__)
-            return Fate.refused_for_good, "bad_address" if isinstance(error, ValueError) else "not_written"
-        return await self._send(message)
+            why = "bad_address" if isinstance(error, ValueError) else "not_written"
+            return _Sent(claim, Fate.refused_for_good, why)
+        return _Sent(claim, *await self._send(message))
 
     async def _send(self, message: EmailMessage) -> tuple[Fate, str]:
-        rest, self._rest = self._rest, 0.0
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._mailer.send(message)
         except (MailUncertain, TimeoutError):
             return Fate.uncertain, "no_receipt"
         except MailServerAway:
-            # Nobody gets a mail now: try one at a time, further and further apart.
-            self._rest = min(max(rest * 2, 1.0), LONGEST_REST_SECONDS)
-            return Fate.refused, "mail_server_away"
+            return Fate.refused, AWAY
         except MailRefused as refusal:
             return _fate(refusal), f"smtp_{refusal.code}" if refusal.code else "refused"
         except Exception as error:  # whatever it was, nobody knows how far the mail had come
@@ -161,25 +181,30 @@ class Mailing:
             return Fate.uncertain, "no_receipt"
         return Fate.accepted, ""
 
-    async def _settle(self, claim: Claim, fate: Fate, reason: str) -> None:
+    async def _settle(self, sent: Sequence[_Sent]) -> None:
         runtime = self._runtime
-        repository = runtime.leads.repository
+        now = runtime.clock.now()
+        async with runtime.leads.work([one.claim.lead_id for one in sent], cause=_cause(now, "")) as work:
+            for one in sent:
+                await self._settle_one(work, one)
+
+    async def _settle_one(self, work: Work[Nurtured], sent: _Sent) -> None:
+        repository = self._runtime.leads.repository
         assert isinstance(repository, Repository)
-        async with runtime.leads.work([claim.lead_id], cause=_cause(runtime.clock.now(), claim.touch.trace)) as work:
-            lead = work.leads.get(claim.lead_id)
-            if fate is Fate.bounced and (
-                lead is None or repository.blinded(lead.state.person.email) != claim.fingerprint
-            ):
-                # The address that bounced is no longer the lead's.
-                bounced = Suppression(work.now, "bounced")
-                await suppress(work.connection, [(claim.fingerprint, claim.touch.purpose, bounced)])
-                fate = Fate.refused_for_good
-            if lead is None or lead.standing.erased:
-                repository.forget_mail(claim.message_id)
-                return
-            touch = lead.state.touches.get(claim.touch.key)
-            if touch is not None and touch.state is State.claimed and touch.attempts == claim.touch.attempts:
-                courses.settle(lead, touch, fate, reason, work.now)
+        claim, fate = sent.claim, sent.fate
+        lead = work.leads.get(claim.lead_id)
+        if fate is Fate.bounced and (lead is None or repository.blinded(lead.state.person.email) != claim.fingerprint):
+            # The address that bounced is no longer the lead's.
+            bounced = Suppression(work.now, "bounced")
+            await suppress(work.connection, [(claim.fingerprint, claim.touch.purpose, bounced)])
+            fate = Fate.refused_for_good
+        if lead is None or lead.standing.erased:
+            repository.forget_mail(claim.message_id)
+            return
+        touch = lead.state.touches.get(claim.touch.key)
+        if touch is not None and touch.state is State.claimed and touch.attempts == claim.touch.attempts:
+            lead.begin(_cause(work.now, claim.touch.trace), work.now)
+            courses.settle(lead, touch, fate, sent.reason, work.now)
 
     async def _give_up(self, lead_ids: list[UUID]) -> None:
         now = self._runtime.clock.now()

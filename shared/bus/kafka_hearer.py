@@ -20,7 +20,7 @@ from shared.bus.kafka import PARTITIONS, RETRY_MS, ensure_topics
 from shared.clock import EPOCH
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
-from shared.events.topics import LANES
+from shared.events.topics import LANES, Topic
 from shared.patience import patiently
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class KafkaHearer:
         self.consumer = runtime.consumer
         self.progress = runtime.progress
         self.topics = sorted(self.consumer.topics)
+        # Its own moves a service knows already.
+        self._known = (self.prefix + Topic.STAGE, ("ce_source", f"/leadline/{self.service}".encode()))
         self._done: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
         self._committed_at = 0.0
@@ -134,7 +136,7 @@ class KafkaHearer:
 
     async def _apply(self, got: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
         stored = [event for records in got.values() for event in await self._readable(records)]
-        if got:
+        if stored:
             await self.consumer.take(stored)
             metrics.CONSUMER_BATCH.labels(self.service).observe(sum(map(len, got.values())))
         self._done |= {partition: records[-1].offset + 1 for partition, records in got.items()}
@@ -142,6 +144,8 @@ class KafkaHearer:
     async def _readable(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
         stored: list[Stored] = []
         for record in records:
+            if record.topic == self._known[0] and self._known[1] in record.headers:
+                continue
             place = (record.topic.removeprefix(self.prefix), record.partition, record.offset)
             try:
                 stored.append(from_record(place, record.headers, record.value))

@@ -6,7 +6,8 @@ import asyncio
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -92,6 +93,8 @@ class LogReader(ABC):
                     await self._read_on(keeper)
             finally:
                 self.ready = False
+                if not keeper.is_closed():
+                    await keeper.reset()
 
     async def _read_on(self, keeper: Connection) -> NoReturn:
         self.progress.alive(self.reader)
@@ -166,9 +169,7 @@ class LogReader(ABC):
         drained = True
         for speaker in logs:
             found = await log.read(connection, speaker, self._after[speaker], self._since[speaker], PER_LANE)
-            per_lane: dict[int, int] = {}
-            for event in found:
-                per_lane[event.place[1]] = per_lane.get(event.place[1], 0) + 1
+            per_lane = Counter(event.place[1] for event in found)
             drained = drained and max(per_lane.values(), default=0) < PER_LANE
             stored += found
         if len(stored) > self.batch:
@@ -176,39 +177,36 @@ class LogReader(ABC):
         return stored, drained
 
     def go_on_after(self, stored: Sequence[Stored]) -> None:
-        for speaker, reached in _reached(stored).items():
-            self._after[speaker] |= reached
+        for (speaker, lane), pos in _reached(stored).items():
+            self._after[speaker][lane] = pos
         for event in stored:
             if event.place[0] in self._owed:
                 self._owed[event.place[0]] -= 1
 
     async def seal(self, connection: Connection, stored: Sequence[Stored], drained_at: datetime | None) -> None:
         """Note that these were handed on. Raises `Unsealed` when another worker was here."""
-        for speaker, reached in _reached(stored).items():
-            before = self._after[speaker]
-            moved = await connection.execute(
-                f"""UPDATE {self.service}.reading r SET pos = n.pos, as_of = coalesce($6, r.as_of)
-                    FROM unnest($3::smallint[], $4::bigint[], $5::bigint[]) AS n(lane, was, pos)
-                    WHERE r.reader = $1 AND r.speaker = $2 AND r.lane = n.lane AND r.pos = n.was""",
-                self.reader, speaker, list(reached), [before[lane] for lane in reached], list(reached.values()),
-                drained_at,
-            )  # fmt: skip
-            if int(moved.split()[-1]) != len(reached):
-                raise Unsealed
+        reached = [(*log, pos, self._after[log[0]][log[1]]) for log, pos in _reached(stored).items()]
+        moved = await connection.execute(
+            f"""UPDATE {self.service}.reading r SET pos = n.pos, as_of = coalesce($6, r.as_of)
+                FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[]) AS n(speaker, lane, pos, was)
+                WHERE r.reader = $1 AND r.speaker = n.speaker AND r.lane = n.lane AND r.pos = n.was""",
+            self.reader, *map(list, zip(*reached, strict=True)), drained_at,
+        )  # fmt: skip
+        if int(moved.split()[-1]) != len(reached):
+            raise Unsealed
 
 
 def _first(stored: Sequence[Stored], count: int) -> list[Stored]:
     """The oldest of them: ids ascend with time across speakers, positions within a lane."""
     last = _reached(sorted(stored, key=lambda event: event.event_id)[:count])
     # Ids and positions may differ by a hair between writers; a lane is only ever cut at a position.
-    return [event for event in stored if event.place[2] <= last.get(event.place[0], {}).get(event.place[1], 0)]
+    return [event for event in stored if event.place[2] <= last.get(event.place[:2], 0)]
 
 
-def _reached(stored: Iterable[Stored]) -> Mapping[str, dict[int, int]]:
-    """The last position of each lane, by speaker."""
-    reached: dict[str, dict[int, int]] = {}
+def _reached(stored: Iterable[Stored]) -> dict[tuple[str, int], int]:
+    """The last position of each lane of each speaker."""
+    reached: dict[tuple[str, int], int] = {}
     for event in stored:
         speaker, lane, pos = event.place
-        lanes = reached.setdefault(speaker, {})
-        lanes[lane] = max(pos, lanes.get(lane, 0))
+        reached[speaker, lane] = max(pos, reached.get((speaker, lane), 0))
     return reached

@@ -68,8 +68,8 @@ async def test_a_log_is_looked_into_only_where_something_was_said_that_is_yet_to
         await _settle(hearer, connection, monkeypatch)
         looks.clear()
         await speak(speaker, [uuid7()])
-        assert [await hearer.turn(connection) for _ in range(4)] == [4, 1, 0, 0]
-    assert looks == ["capture", "scoring"]  # of which the second is the hearer itself, saying a score
+        assert [await hearer.turn(connection) for _ in range(4)] == [4, 0, 0, 0]
+    assert looks == ["capture"]
 
 
 @pytest.mark.usefixtures("now_and_then")
@@ -85,8 +85,8 @@ async def test_what_is_committed_late_is_looked_for_until_it_is_there(
                 lead.say(ActivityRecorded(activity="page_viewed"))
             await speaker.leads.save(late)
             await speak(speaker, [uuid7() for _ in range(3)])
-            assert [await hearer.turn(connection) for _ in range(4)] == [12, 3, 0, 0]
-        assert [await hearer.turn(connection) for _ in range(3)] == [1, 1, 0]
+            assert [await hearer.turn(connection) for _ in range(4)] == [12, 0, 0, 0]
+        assert [await hearer.turn(connection) for _ in range(3)] == [1, 0, 0]
 
 
 async def _settle(hearer: PostgresHearer, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

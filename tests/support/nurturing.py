@@ -132,8 +132,8 @@ class Nurture:
         """Let time pass, then do all that is due; answers how many mails were handed over."""
         await self.fire(after=after)
         sent = 0
-        while await self.sender.send_next():
-            sent += 1
+        while more := await self.sender.send_due():
+            sent += more
         await self.sender.tidy()
         return sent
 

@@ -168,7 +168,7 @@ async def test_a_mail_whose_sender_died_is_taken_up_by_another_after_a_while(
     assert await mailer.work() == 1
     assert len(server.messages) == 1
     # The one believed dead comes back: what it wants to write is no longer its to write.
-    await other._note(claimed[0], "failed", error="late")
+    await other._note([other._failed(claimed[0], "late", permanent=True)])
     assert await mail_states(runtime) == [("sent", 2, "")]
 
 

@@ -66,7 +66,7 @@ async def test_an_erasure_while_a_mail_is_being_sent_leaves_nothing_behind(home:
     async with home.runtime.database.connection() as connection:
         (taken,) = await claims.claim(connection, home.runtime.progress.marks, clock.now(), timedelta(minutes=2))
     await home.hear(lead.erased())
-    await home.sender._deliver(taken)
+    await home.sender._deliver([taken])
     assert await rows_of(home, lead) == dict.fromkeys(TABLES, 0)
     assert list(home.runtime.settings.data_dir.rglob("*.eml")) == []
     assert await home.words(lead) == ["enrolled", "erasure_done"]
