@@ -7,7 +7,8 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -48,33 +49,33 @@ class Line:
         self.running.clear()
 
     async def fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.dsn)
-        try:
+        async with self._connection() as connection:
             return list(await connection.fetch(query, *values))
-        finally:
-            await connection.close()
 
     async def until(self, query: str, wanted: object, seconds: float = 30) -> object:
         """Ask until the first value of the answer is what is wanted, or time is up; answers the last value."""
         deadline = time.monotonic() + seconds
-        while True:
-            value = (await self.fetch(query))[0][0]
-            if value == wanted or time.monotonic() > deadline:
-                return value
-            await asyncio.sleep(0.05)
+        async with self._connection() as connection:
+            while True:
+                value = await connection.fetchval(query)
+                if value == wanted or time.monotonic() > deadline:
+                    return value
+                await asyncio.sleep(0.05)
 
     async def until_all_heard(self, seconds: float = 60) -> None:
         """Wait until every numbered event in the logs has had its effect; time running out is for the checks to see."""
-        said = """SELECT count(*) FROM (SELECT topic FROM bus.capture_log UNION ALL SELECT topic FROM bus.scoring_log) l
-            WHERE topic = 'leads.activity' OR topic = 'leads.stage'"""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            total = (await self.fetch(said))[0][0]
-            own = (await self.fetch("SELECT count(*) FROM bus.scoring_log WHERE topic = 'leads.stage'"))[0][0]
-            done = (await self.fetch("SELECT count(*) FROM scoring.effect WHERE topic <> 'leads.card'"))[0][0]
-            if done >= total - own:
-                return
-            await asyncio.sleep(0.1)
+        heard = """SELECT (SELECT count(*) FROM scoring.effect WHERE topic <> 'leads.card')
+            >= (SELECT count(*) FROM bus.capture_log WHERE topic IN ('leads.activity', 'leads.stage'))
+             + (SELECT count(*) FROM bus.scoring_log WHERE topic = 'leads.activity')"""
+        await self.until(heard, True, seconds)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 @dataclass(frozen=True)

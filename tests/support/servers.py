@@ -21,11 +21,7 @@ from typing import NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
-import docker
 import pytest
-from docker.errors import DockerException
-from testcontainers.community.postgres import PostgresContainer
-from testcontainers.core.container import DockerContainer
 
 from deploy.kafka_jars import KafkaMissing, fetch_jars, find_java, kafka_version
 from deploy.kafka_server import KafkaServer, serves
@@ -57,6 +53,9 @@ def require_kafka_programs() -> None:
 @cache
 def docker_answers() -> bool:
     """Whether a Docker engine answers on this machine."""
+    import docker
+    from docker.errors import DockerException
+
     with warnings.catch_warnings():
         # The client leaves its socket open when nobody answers; collected here, that does not count against a test.
         warnings.simplefilter("ignore", ResourceWarning)
@@ -89,6 +88,8 @@ def postgres_server(folder: Path) -> Generator[str]:
     if given:
         yield given
     elif docker_answers():
+        from testcontainers.community.postgres import PostgresContainer
+
         with PostgresContainer(POSTGRES_IMAGE, driver=None) as container:
             yield container.get_connection_url()
     else:
@@ -107,8 +108,9 @@ def postgres_server(folder: Path) -> Generator[str]:
 
 def _hurry(dsn: str) -> None:
     """Nobody pulls the plug of this server: tests of that have their own. And it has many databases with little in."""
-    _execute_apart(dsn, "ALTER SYSTEM SET fsync = off")
-    _execute_apart(dsn, "ALTER SYSTEM SET autovacuum_naptime = '1min'")
+    for setting in ("fsync = off", "full_page_writes = off", "wal_compression = off", "synchronous_commit = off"):
+        _execute_apart(dsn, f"ALTER SYSTEM SET {setting}")
+    _execute_apart(dsn, "ALTER SYSTEM SET autovacuum_naptime = '10min'")
     _execute_apart(dsn, "SELECT pg_reload_conf()")
 
 
@@ -133,6 +135,8 @@ def kafka_server(folder: Path) -> Generator[str]:
 @contextmanager
 def _kafka_in_docker() -> Generator[str]:
     """The broker must advertise the port that Docker gives it only once it runs, so its start waits for a script."""
+    from testcontainers.core.container import DockerContainer
+
     script = "/tmp/start-kafka.sh"
     container = (
         DockerContainer(KAFKA_IMAGE)
