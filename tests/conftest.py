@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,14 @@ from tests.support.servers import (
     postgres_server,
 )
 from tests.support.toys import make_tables
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 # Brokers of tests live for seconds or minutes: a quick start is worth more than a quick broker.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
@@ -66,6 +75,17 @@ def kafka_bootstrap(server_folder: Path) -> Iterator[str]:
 def chromium_path() -> Path:
     """A real browser for Playwright's `executable_path`."""
     return find_chromium()
+
+
+@pytest.fixture(scope="session")
+async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
+    """One for all: it costs seconds to start. Whoever wants to be a visitor of its own makes a context."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=QUIET)
+        yield browser
+        await browser.close()
 
 
 @pytest.fixture(scope="session")

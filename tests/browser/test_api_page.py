@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import APIRouter, Depends
-from playwright.async_api import Page, async_playwright, expect
 
 from shared.keys import Scope
 from shared.security import Bearer
 from shared.server import server
 from shared.web import build_app
+from tests.support.browsing import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 router = APIRouter()
@@ -35,11 +38,10 @@ async def url() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def page(chromium_path: Path) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-        yield await browser.new_page()
-        await browser.close()
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    yield page
+    await page.close()
 
 
 async def test_an_operator_tries_a_call_from_the_page_and_nothing_comes_from_elsewhere(url: str, page: Page) -> None:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
 import axe_playwright_python
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from deploy.accounts import add, remove
 from deploy.held import tended
 from shared.keys import Role
+from tests.support.browsing import expect
 from tests.support.installation import KEY, Installation
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
 
 AXE = (Path(axe_playwright_python.__file__).with_name("axe.min.js")).read_text(encoding="utf-8")
+# Told no more than the faults: for each element that is right it would write down where it is.
+FAULTS = "axe.run({resultTypes: ['violations'], preload: false})"
 PASSWORD = "a quiet lake in May"
 MOST_TABS = 80
 WIDE, PHONE = 1440, 390
@@ -71,22 +75,12 @@ class Visit:
         if wide > self.width:
             self.complaints.append(f"{self.page.url} is {wide} wide in {self.width}")
         await self.page.evaluate(AXE)
-        found: list[dict[str, Any]] = (await self.page.evaluate("axe.run()"))["violations"]
+        found: list[dict[str, Any]] = (await self.page.evaluate(FAULTS))["violations"]
         self.complaints += [
             f"{self.page.url} {one['id']} at {[node['target'] for node in one['nodes']]}"
             for one in found
             if one["impact"] in ("serious", "critical")
         ]
-
-
-@pytest.fixture
-async def browser(chromium_path: Path) -> AsyncGenerator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        await browser.close()
 
 
 async def visit(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
@@ -13,10 +15,15 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from urllib3 import Retry
 
 from tests.support.installation import KEY
 
 EXAMPLES = 8
+# As a caller should: told 503 and when to come again, it comes again. One who is always told so says it in the end.
+COMING_AGAIN = Retry(
+    20, connect=0, read=0, status=20, status_forcelist=[503], allowed_methods=None, raise_on_status=False
+)
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 
 
@@ -27,11 +34,14 @@ def operations_of(url: str) -> list[Any]:
 
 def ask_strangely(operation: Any) -> None:
     """With what its document allows and with what it does not; raises where an answer is not as the document says."""
-    for mode in GenerationMode:
-        _ask(operation, mode)
+    with requests.Session() as session:
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # no case is to know of the one before
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=COMING_AGAIN))
+        for mode in GenerationMode:
+            _ask(operation, mode, session)
 
 
-def _ask(operation: Any, mode: GenerationMode) -> None:
+def _ask(operation: Any, mode: GenerationMode, session: requests.Session) -> None:
     @settings(
         max_examples=EXAMPLES,
         database=None,
@@ -42,7 +52,7 @@ def _ask(operation: Any, mode: GenerationMode) -> None:
     )
     @given(case=operation.as_strategy(mode))
     def ask(case: Any) -> None:
-        answer = case.call(headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
+        answer = case.call(headers={"Authorization": f"Bearer {KEY}"}, timeout=30, session=session)
         case.validate_response(answer, checks=CHECKS)
 
     ask()
