@@ -19,6 +19,7 @@ from tests.support.servers import (
     find_shared_data,
     folder_for_servers,
     kafka_server,
+    own_brokers,
     postgres_server,
 )
 from tests.support.toys import make_tables
@@ -122,6 +123,18 @@ def kafka_line(kafka_bootstrap: str, toy_dsn: str) -> Iterator[Line]:
     line = Line(toy_dsn, kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}.")
     yield line
     line.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A broker without work goes on working: after the last test that wants one it is ended.
+
+    Only workers have all such tests in one row.
+    """
+    is_last = nextitem is None or group_of(nextitem.nodeid) != "kafka"
+    if "PYTEST_XDIST_WORKER" in os.environ and group_of(item.nodeid) == "kafka" and is_last:
+        for broker in own_brokers:
+            broker.kill()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:

@@ -114,6 +114,9 @@ def _hurry(dsn: str) -> None:
     _execute_apart(dsn, "SELECT pg_reload_conf()")
 
 
+own_brokers: list[KafkaServer] = []
+
+
 @contextmanager
 def kafka_server(folder: Path) -> Generator[str]:
     """The address of a real Apache Kafka, as `host:port`."""
@@ -126,6 +129,7 @@ def kafka_server(folder: Path) -> Generator[str]:
     else:
         require_kafka_programs()
         server = KafkaServer(folder / "kafka")
+        own_brokers.append(server)
         try:
             yield server.start()
         finally:
