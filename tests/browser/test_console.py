@@ -19,7 +19,7 @@ from tests.support.lives import KEY, Life, hear, insights, served
 from tests.support.servers import Databases
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
 
@@ -56,15 +56,22 @@ async def served_console(fresh_database: Databases) -> AsyncGenerator[tuple[Runt
     await runtime.database.close()
 
 
+@pytest.fixture(scope="module")
+async def visitor(browser: Browser) -> AsyncGenerator[BrowserContext]:
+    """Somebody who looks at page after page: each new visitor costs the browser a second."""
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context
+    await context.close()
+
+
 @pytest.fixture
-async def desk(browser: Browser, served_console: tuple[Runtime[Any], str, list[Life]]) -> AsyncGenerator[Desk]:
+async def desk(visitor: BrowserContext, served_console: tuple[Runtime[Any], str, list[Life]]) -> AsyncGenerator[Desk]:
     runtime, url, lives = served_console
     runtime.progress.all_heard(datetime.now(UTC))
-    context = await browser.new_context(viewport={"width": 1440, "height": 900})
-    desk = Desk(runtime, url, await context.new_page(), lives)
+    desk = Desk(runtime, url, await visitor.new_page(), lives)
     watch(desk)
     yield desk
-    await context.close()
+    await desk.page.close()
     assert desk.complaints == []
 
 

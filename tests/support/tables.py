@@ -23,18 +23,28 @@ async def with_tables(service: str, fresh_database: Databases) -> str:
     return dsn
 
 
+_emptying: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+
+
 async def empty_tables(service: str, dsn: str, *also_kept: str) -> None:
-    """Takes every row out of the service's tables and its log; what a migration writes down of itself stays."""
+    """Takes every row out of the service's tables and its log; what a migration writes down of itself stays.
+
+    By a connection that is kept until `close_all`: one that has just been made looks every table up anew.
+    """
     kept = ["alembic_version", "born", *also_kept]
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch(
-            """SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
-               WHERE schemaname = $1 AND tablename <> ALL ($2)""",
-            service,
-            kept,
-        )
-        tables = [f"bus.{service}_log", *(row["name"] for row in rows)]
-        await connection.execute("; ".join(f"DELETE FROM {table}" for table in tables))
-    finally:
-        await connection.close()
+    connection = _emptying.get(dsn)
+    if connection is None or connection.is_closed():
+        connection = _emptying[dsn] = await asyncpg.connect(dsn)
+    rows = await connection.fetch(
+        """SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+           WHERE schemaname = $1 AND tablename <> ALL ($2)""",
+        service,
+        kept,
+    )
+    tables = [f"bus.{service}_log", *(row["name"] for row in rows)]
+    await connection.execute("; ".join(f"DELETE FROM {table}" for table in tables))
+
+
+async def close_all() -> None:
+    while _emptying:
+        await _emptying.popitem()[1].close()

@@ -10,7 +10,7 @@ import pytest
 from tests.support.capturing import Capturing, capturing
 from tests.support.servers import Databases
 from tests.support.set_clock import SetClock
-from tests.support.tables import empty_tables, with_tables
+from tests.support.tables import close_all, empty_tables, with_tables
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -22,8 +22,9 @@ async def migrated(fresh_database: Databases) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_dsn(fresh_database: Databases, migrated: str) -> str:
-    return fresh_database(template=migrated)
+async def shared_dsn(fresh_database: Databases, migrated: str) -> AsyncGenerator[str]:
+    yield fresh_database(template=migrated)
+    await close_all()
 
 
 @pytest.fixture

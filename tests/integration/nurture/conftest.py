@@ -13,14 +13,15 @@ from tests.support.nurturing import Nurture, client, nurture
 from tests.support.servers import Databases
 from tests.support.set_clock import SetClock
 from tests.support.smtp import Inbox, inbox
-from tests.support.tables import empty_tables, with_tables
+from tests.support.tables import close_all, empty_tables, with_tables
 
 MORNING = datetime(2026, 3, 3, 10, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-async def migrated_dsn(fresh_database: Databases) -> str:
-    return await with_tables("nurture", fresh_database)
+async def migrated_dsn(fresh_database: Databases) -> AsyncGenerator[str]:
+    yield await with_tables("nurture", fresh_database)
+    await close_all()
 
 
 @pytest.fixture
