@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import structlog
 from xdist.remote import Producer
 
 from tests.support.groups import Sharing, group_of
@@ -34,6 +35,15 @@ QUIET = (
 
 # Brokers of tests live for seconds or minutes: a quick start is worth more than a quick broker.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
+# A traceback drawn with all its local variables takes seconds, and nobody looks at most of them.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ import pytest
 
 from services.scoring.domain.reading import BadRules, read_rules
 from services.scoring.domain.ruleset import RuleSet
-from services.scoring.rules import parse, shipped
+from services.scoring.rules import DEFAULT, parse, shipped
 from shared.lifecycle import Stage
 from tests.support.rule_examples import rule_data
 
 
 def test_the_shipped_rules_can_be_used() -> None:
-    _, rules = shipped()
+    data, rules = shipped()
+    assert data == parse(DEFAULT.read_text(encoding="utf-8")), "it would not pass as somebody else's"
     assert rules.version == 1
     assert {rule.reason for rule in rules.requests} == {"demo_requested", "contact_requested", "inbound_call"}
     assert set(rules.stages) == {Stage.iql, Stage.mql, Stage.sql}
