@@ -12,6 +12,7 @@ import pytest
 import structlog
 from xdist.remote import Producer
 
+from shared import database
 from tests.support.groups import Sharing, group_of
 from tests.support.line import Line
 from tests.support.servers import (
@@ -37,6 +38,10 @@ QUIET = (
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
+# How soon a service turns a caller away is shown by tests that ask for it; to all others a slow machine is no outage.
+SHIPPED_ACQUIRE_SECONDS = database.ACQUIRE_SECONDS
+database.ACQUIRE_SECONDS = database.CONNECT_SECONDS = 30.0
+
 # A traceback drawn with all its local variables takes seconds, and nobody looks at most of them.
 structlog.configure(
     processors=[
@@ -44,6 +49,12 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+@pytest.fixture
+def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free connection it is told as soon as in production."""
+    monkeypatch.setattr(database, "ACQUIRE_SECONDS", SHIPPED_ACQUIRE_SECONDS)
 
 
 @pytest.fixture(scope="session")

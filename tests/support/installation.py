@@ -13,13 +13,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import psutil
 
 from shared.events.topics import SERVICES
+from tests.support.coming_again import ComingAgain
 from tests.support.forked import Forked, fork
-from tests.support.plain_http import NO_CERTIFICATES
 
 KEY = "lk_test_key_of_the_operator"
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Installation:
         return client
 
     def public(self, service: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url(service), timeout=10, verify=NO_CERTIFICATES)
+        return httpx.Client(base_url=self.url(service), timeout=30, transport=ComingAgain())
 
     def start(self, seconds: float = 60) -> None:
         """Starts it unless it runs, and waits until it is ready."""
@@ -117,7 +118,7 @@ class Installation:
         """Post a lead as the operator's own form would; answers the lead's id."""
         body.setdefault("site", "demo")
         with self.api("capture") as capture:
-            answer = capture.post("/v1/leads", json=body)
+            answer = capture.post("/v1/leads", json=body, headers={"Idempotency-Key": uuid4().hex})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["lead_id"])
 

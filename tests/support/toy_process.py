@@ -156,7 +156,7 @@ def lose_patience_after(seconds: float) -> None:
     watchdog.STUCK_SECONDS = reading.SILENT_SECONDS = seconds
     kafka.ACK_SECONDS = seconds / 2
     kafka_hearer.DEAF_SECONDS = seconds
-    kafka.STOP_SECONDS = seconds / 4
+    kafka.STOP_SECONDS = kafka_hearer.STOP_SECONDS = seconds / 4
 
 
 MOMENTS = {

@@ -27,6 +27,8 @@ from services.capture.settings import CaptureSettings
 from shared.service import Runtime
 from tests.support.capturing import KEY, OPERATOR, SITE, Capturing, at_once, capturing
 
+pytestmark = pytest.mark.usefixtures("soon_told")
+
 
 async def timed(post: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
     began = time.monotonic()
