@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Self
 
 import httpx
 
@@ -12,10 +13,26 @@ PATIENCE_SECONDS = 60.0
 
 
 class ComingAgain(httpx.HTTPTransport):
-    """A machine that stands still for some seconds has an outage, which tests of other things are not about."""
+    """A machine that stands still for some seconds has an outage, which tests of other things are not about.
+
+    One client after the other may use it: its connections stay until `end`.
+    """
 
     def __init__(self) -> None:
-        super().__init__(verify=NO_CERTIFICATES)
+        # Sooner than the services, which let go of silent callers after five seconds.
+        super().__init__(verify=NO_CERTIFICATES, limits=httpx.Limits(keepalive_expiry=2.0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+    def end(self) -> None:
+        super().close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         until = time.monotonic() + PATIENCE_SECONDS

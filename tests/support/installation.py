@@ -43,6 +43,7 @@ class Installation:
     ports: dict[str, int]
     environment: dict[str, str] = field(default_factory=dict[str, str])
     process: Forked | None = None
+    ways: dict[str, ComingAgain] = field(default_factory=dict[str, ComingAgain])
 
     @property
     def log(self) -> Path:
@@ -61,7 +62,10 @@ class Installation:
         return client
 
     def public(self, service: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url(service), timeout=30, transport=ComingAgain())
+        return httpx.Client(base_url=self.url(service), timeout=30, transport=self._way(service))
+
+    def _way(self, service: str) -> ComingAgain:
+        return self.ways.setdefault(service, ComingAgain())
 
     def start(self, seconds: float = 60) -> None:
         """Starts it unless it runs, and waits until it is ready."""
@@ -81,6 +85,8 @@ class Installation:
         self.until(lambda: "Leadline is ready" in self.log.read_text(errors="replace"), seconds)
 
     def stop(self) -> None:
+        while self.ways:
+            self.ways.popitem()[1].end()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
