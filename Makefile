@@ -38,9 +38,10 @@ setup: $(VENV)/.dev ## Make .venv with everything to run, test and lint (other c
 run: $(VENV)/.runtime ## Run all five services here, with a database of their own; prints their addresses
 	@exec $(PY) -m deploy.cli run
 
+# Three at once keep two cores busy: who tests Kafka waits for it half of the time.
 # Many processes of the tests load the same code, which is compiled once even where the shell forbids it elsewhere.
 test: $(VENV)/.dev ## Run the tests; T="-k worklist" chooses some
-	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 2 --no-loadscope-reorder -m "not long" $(T)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 --no-loadscope-reorder -m "not long" $(T)
 
 lint: $(VENV)/.dev ## Check style, format, types and who may import whom
 	$(PY) -m ruff check .
