@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -41,6 +43,10 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # How soon a service turns a caller away is shown by tests that ask for it; to all others a slow machine is no outage.
 SHIPPED_ACQUIRE_SECONDS = database.ACQUIRE_SECONDS
 database.ACQUIRE_SECONDS = database.CONNECT_SECONDS = 30.0
+
+# httpx asks for it at each request to an app; where it is not installed the whole path was searched each time.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 # A traceback drawn with all its local variables takes seconds, and nobody looks at most of them.
 structlog.configure(
