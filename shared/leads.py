@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
@@ -110,6 +111,8 @@ class Lead(Generic[S]):
         self, leads: Leads[S], standing: Standing, state: S, cause: Cause, now: datetime, *, whole: bool = False
     ) -> None:
         self.standing = standing
+        # As its row was when it was loaded; a new lead has none.
+        self.standing_before: tuple[object, ...] = ()
         self.state = state
         self.cause = cause
         self.timers: dict[str, datetime] = {}
@@ -344,6 +347,7 @@ class Leads(Generic[S]):
         states = await load(work.connection, known)
         for row in standings:
             lead = self.kind(self, _standing(row), states[row["lead_id"]], cause, work.now, whole=whole)
+            lead.standing_before = tuple(row)
             work.leads[lead.lead_id] = lead
         timers = await work.connection.fetch(
             f"SELECT lead_id, name, due_at FROM {self.service}.timer WHERE lead_id = ANY($1)", known
@@ -360,7 +364,7 @@ class Leads(Generic[S]):
         if living:
             await self.repository.save(work.connection, living)
         await self._save_timers(work.connection, leads)
-        await self._save_standings(work.connection, [lead.standing for lead in leads])
+        await self._save_standings(work.connection, leads)
         await log.append(work.connection, self.service, [said for lead in leads for said in lead.saying])
 
     async def _erase(self, connection: Connection, leads: Sequence[Lead[S]]) -> None:
@@ -398,21 +402,34 @@ class Leads(Generic[S]):
                 *_arrays(due),
             )
 
-    async def _save_standings(self, connection: Connection, standings: Sequence[Standing]) -> None:
-        if not standings:
-            return
-        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), start=1))
-        sets = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
-        await connection.execute(
-            f"""INSERT INTO {self.service}.standing ({", ".join(_COLUMNS)}) SELECT * FROM unnest({arrays})
-                ON CONFLICT (lead_id) DO UPDATE SET {sets}""",
-            *_arrays([["" if value is None else value for value in _row(standing)] for standing in standings]),
-        )
+    async def _save_standings(self, connection: Connection, leads: Sequence[Lead[S]]) -> None:
+        """New ones whole; of the others what has changed, in the columns in which one of them has."""
+        rows = [(lead.standing_before, _stored(lead.standing)) for lead in leads]
+        if new := [row for before, row in rows if not before]:
+            arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), start=1))
+            await connection.execute(
+                f"INSERT INTO {self.service}.standing ({', '.join(_COLUMNS)}) SELECT * FROM unnest({arrays})",
+                *_arrays(new),
+            )
+        if changed := [(before, row) for before, row in rows if before and before != row]:
+            wanted = [any(pair[0][place] != pair[1][place] for pair in changed) for place in range(len(_COLUMNS))]
+            names = list(compress(_COLUMNS, wanted))
+            arrays = ", ".join(f"${place}::{_COLUMNS[name]}[]" for place, name in enumerate(names, start=2))
+            await connection.execute(
+                f"""UPDATE {self.service}.standing s SET {", ".join(f"{name} = row.{name}" for name in names)}
+                    FROM unnest($1::uuid[], {arrays}) AS row(lead_id, {", ".join(names)})
+                    WHERE s.lead_id = row.lead_id""",
+                *_arrays([(row[0], *compress(row, wanted)) for _, row in changed]),
+            )
 
 
 def _arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     """Rows as one array per column, as `unnest` takes them."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _stored(standing: Standing) -> tuple[object, ...]:
+    return tuple("" if value is None else value for value in _row(standing))
 
 
 def _standing(row: asyncpg.Record) -> Standing:
