@@ -5,11 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.capture import identities
-from services.capture.repository import Record
+from services.capture.repository import Record, save_erasures
 from shared.clock import uuid7
 from shared.errors import NotFound
 from shared.events.capture import CardErased
 from shared.events.envelope import Actor
+from shared.events.privacy import ErasureDone
 from shared.leads import Cause, Leads
 from shared.trace import traceparent
 
@@ -32,4 +33,7 @@ async def erase(leads: Leads[Record], lead_id: UUID) -> UUID:
         lead.say(CardErased(erasure_id=str(erasure_id)))
         lead.standing.erased, lead.erasing = True, str(erasure_id)
         await leads.save(work)
+        # The others tell of themselves; what it says itself a service does not hear.
+        done = [(said.data, said.time) for said in lead.saying if isinstance(said.data, ErasureDone)]
+        await save_erasures(connection, done)
         return erasure_id

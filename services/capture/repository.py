@@ -93,7 +93,7 @@ class CaptureRepository:
         await _save_submissions(connection, leads)
         await _save_notes(connection, [(lead.lead_id, note) for lead in leads for note in lead.state.notes])
         await _save_stages(connection, [event for lead in leads for event in lead.state.stages])
-        await _save_erasures(connection, [done for lead in leads for done in lead.state.erasures])
+        await save_erasures(connection, [done for lead in leads for done in lead.state.erasures])
 
     async def erase(self, connection: Connection, lead_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
         removed: dict[UUID, dict[str, int]] = {lead_id: {} for lead_id in lead_ids}
@@ -201,7 +201,7 @@ async def _save_stages(connection: Connection, events: Sequence[Envelope[StageCh
     )
 
 
-async def _save_erasures(connection: Connection, done: Sequence[tuple[ErasureDone, datetime]]) -> None:
+async def save_erasures(connection: Connection, done: Sequence[tuple[ErasureDone, datetime]]) -> None:
     """A service may say it twice; what it removed first is the truth of it."""
     if not done:
         return

@@ -20,7 +20,7 @@ from shared.bus.kafka import PARTITIONS, RETRY_MS, ensure_topics
 from shared.clock import EPOCH
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
-from shared.events.topics import LANES, Topic
+from shared.events.topics import LANES
 from shared.patience import patiently
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class KafkaHearer:
         self.consumer = runtime.consumer
         self.progress = runtime.progress
         self.topics = sorted(self.consumer.topics)
-        # Its own moves a service knows already.
-        self._known = (self.prefix + Topic.STAGE, ("ce_source", f"/leadline/{self.service}".encode()))
+        # What it says itself a service knows already.
+        self._own = ("ce_source", f"/leadline/{self.service}".encode())
         self._done: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
         self._committed_at = 0.0
@@ -144,7 +144,7 @@ class KafkaHearer:
     async def _readable(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
         stored: list[Stored] = []
         for record in records:
-            if record.topic == self._known[0] and self._known[1] in record.headers:
+            if self._own in record.headers:
                 continue
             place = (record.topic.removeprefix(self.prefix), record.partition, record.offset)
             try:

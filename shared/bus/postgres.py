@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared import metrics
 from shared.bus.reading import LogReader
 from shared.events.codec import Stored
-from shared.events.topics import SPEAKERS, Topic
+from shared.events.topics import SPEAKERS
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -26,9 +26,9 @@ class PostgresHearer(LogReader):
 
     def __init__(self, runtime: Runtime[Any]) -> None:
         self.consumer = runtime.consumer
-        # Its own moves a service knows already.
-        heard = {(topic, name) for topic in self.consumer.topics for name in SPEAKERS[topic]}
-        super().__init__(runtime, {name for _, name in heard - {(Topic.STAGE, runtime.service.name)}})
+        speakers = frozenset[str]().union(*(SPEAKERS[topic] for topic in self.consumer.topics))
+        # What it says itself a service knows already.
+        super().__init__(runtime, speakers - {runtime.service.name})
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
