@@ -22,7 +22,7 @@ from services.handover.wake import keep_looking
 from services.handover.writing import Letters
 from shared import metrics
 from shared.database import is_transient
-from shared.mail import Mailer, MailRefused, MailUncertain, as_they_leave, compose, finishing
+from shared.mail import CONNECTIONS, Mailer, MailRefused, MailUncertain, as_they_leave, compose, finishing
 from shared.trace import traced
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from shared.service import Runtime
 
-# Few: a process that is killed in between has them sent once more by the next.
-CLAIMED_AT_ONCE = 20
-# Longer than that many mails can take, each up to `shared.mail.SEND_SECONDS`, a few at a time.
+# Few: those in the hands of a process that is killed may be sent once more by the next.
+CLAIMED_AT_ONCE = 2 * CONNECTIONS
+# Longer than that many mails can take, each up to `shared.mail.SEND_SECONDS`.
 LEASE = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(minutes=5)
 IDLE_SECONDS = 0.5

@@ -23,7 +23,7 @@ from shared import metrics
 from shared.database import is_transient
 from shared.events.envelope import Actor
 from shared.leads import Cause, Work
-from shared.mail import Mailer, MailRefused, MailServerAway, MailUncertain, as_they_leave, finishing
+from shared.mail import CONNECTIONS, Mailer, MailRefused, MailServerAway, MailUncertain, as_they_leave, finishing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ IDLE_SECONDS = (0.05, 0.5)
 # When idle, and when busy: what may be sent goes before what may not.
 TIDY_SECONDS = (1.0, 30.0)
 LONGEST_REST_SECONDS = 30.0
-# Few: whoever takes back a permission is told how many mails are in hand, and a killed sender leaves them in doubt.
-AT_ONCE = 10
+# None waits for a connection: its time to leave has begun, and a killed sender leaves all in its hands in doubt.
+AT_ONCE = CONNECTIONS
 AWAY = "mail_server_away"
 
 # Said as the figures of all services say it.
