@@ -176,7 +176,7 @@ class Mailer:
 
     def _keep(self, message: EmailMessage) -> None:
         """The same message kept twice is one file."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = re.sub(r"[^\w.@-]", "_", str(message["Message-ID"]).strip("<>"), flags=re.ASCII)[:200]
         unfinished = self._folder / f".{name}"
         unfinished.write_bytes(message.as_bytes(policy=WIRE))

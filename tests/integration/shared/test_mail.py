@@ -113,6 +113,7 @@ async def test_without_a_server_the_message_is_a_file_and_sent_twice_it_is_one(t
     await mailer.send(a_mail())
     (kept,) = (tmp_path / "mail").iterdir()
     assert kept.suffix == ".eml"
+    assert kept.parent.stat().st_mode & 0o077 == 0, "names, addresses and signed links are in it"
     message = message_from_bytes(kept.read_bytes(), policy=policy.default)
     assert message["To"] == "rep@example.com"
 
