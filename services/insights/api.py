@@ -57,44 +57,33 @@ def _moment_and_id(keys: list[Any] | None) -> tuple[datetime, UUID] | None:
     return (datetime.fromisoformat(keys[0]), UUID(keys[1])) if keys else None
 
 
+def asked(by: By = "source", first: From = None, last: To = None, test: bool = False, groups: Groups = 50) -> Question:
+    """Raises `Malformed`."""
+    if first and last and first > last:
+        raise Malformed("`from` is after `to`")
+    return Question(by, first, last, test, groups)
+
+
+Asked = Annotated[Question, Depends(asked)]
+
+
 @for_read.get("/funnel")
-async def show_funnel(
-    request: Request,
-    by: By = "source",
-    first: From = None,
-    last: To = None,
-    test: bool = False,
-    groups: Groups = 50,
-) -> FunnelAnswer:
+async def show_funnel(request: Request, question: Asked) -> FunnelAnswer:
     """How far leads came. `leads` reached a stage or a later one in their present cycle, `now` are in it.
 
     With `from` and `to`, days of the installation's timezone, both counted in: what was first reached in those days,
     in whichever cycle. `test=true` counts the test leads instead of the real ones.
     """
-    _in_order(first, last)
-    return await answer(_runtime(request), Question(by, first, last, test, groups))
+    return await answer(_runtime(request), question)
 
 
 @for_read.get("/lead-times")
-async def show_lead_times(
-    request: Request,
-    by: By = "source",
-    first: From = None,
-    last: To = None,
-    test: bool = False,
-    groups: Groups = 50,
-) -> LeadTimes:
+async def show_lead_times(request: Request, question: Asked) -> LeadTimes:
     """Of the leads that came in those days, how many bought by now, and after how many days.
 
     A customer who comes round again counts anew, in the days of each cycle's start.
     """
-    _in_order(first, last)
-    return await lead_times.answer(_runtime(request), by, first, last, test=test, groups=groups)
-
-
-def _in_order(first: date | None, last: date | None) -> None:
-    if first and last and first > last:
-        raise Malformed("`from` is after `to`")
+    return await lead_times.answer(_runtime(request), question)
 
 
 @for_people.get("/leads")

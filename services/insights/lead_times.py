@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from services.insights.domain.lead import LeadView
-from services.insights.funnel_answer import By
+from services.insights.funnel_answer import Question
 from services.insights.heard import heard_until
 from services.insights.schemas import Cohort, Days, LeadTimes
 from shared.service import Runtime
@@ -33,16 +33,13 @@ _COHORTS = """
     LIMIT $5"""
 
 
-async def answer(
-    runtime: Runtime[LeadView], by: By, first: date | None, last: date | None, *, test: bool, groups: int
-) -> LeadTimes:
+async def answer(runtime: Runtime[LeadView], question: Question) -> LeadTimes:
     """The largest `groups` cohorts and their total; days of the installation's timezone, both counted in."""
-    column = "came.product" if by == "product" else f"lead.{by}"
+    column = "came.product" if question.by == "product" else f"lead.{question.by}"
+    days = question.first or date.min, question.last or date.max
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
-        rows = await connection.fetch(
-            _COHORTS.format(by=column), SHARES, first or date.min, last or date.max, test, groups + 1
-        )
+        rows = await connection.fetch(_COHORTS.format(by=column), SHARES, *days, question.test, question.groups + 1)
     behind = (runtime.clock.now() - as_of).total_seconds()
     return LeadTimes(
         as_of=as_of,
