@@ -16,7 +16,7 @@ from services.insights.funnel_answer import Question, answer
 from services.insights.heard import heard_until
 from services.insights.lead_list import Wanted
 from services.insights.lead_page import read_lead
-from services.insights.lead_told import told_of_lead
+from services.insights.lead_told import told_of_lead, with_names_of_reps
 from services.insights.list_page import read_list
 from services.insights.pages import drawing
 from services.insights.pages.drawing import FlowBack, StageCount
@@ -82,7 +82,8 @@ async def leads(
     async with runtime.database.connection() as connection:
         as_of = await heard_until(runtime, connection)
         found = await read_list(connection, wanted, after, runtime.settings.secret, runtime.clock.now())
-    return draw(request, "leads", "leads.html", {"as_of": as_of, **found})
+    named = await with_names_of_reps(request, cast("list[dict[str, object]]", found["leads"]))
+    return draw(request, "leads", "leads.html", {"as_of": as_of, **found, "leads": named})
 
 
 @router.get("/leads/{lead_id}")

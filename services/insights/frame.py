@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment
 
 from services.insights.navigation import OWN, console
 from services.insights.settings import InsightsSettings
-from shared.errors import Problem, Unauthorised
+from shared.errors import NotFound, Problem, Unauthorised
 from shared.events.topics import SERVICES
 from shared.security import MissingScope
 from shared.service import Runtime, runtime_of
@@ -27,12 +29,13 @@ class PageRoute(APIRoute):
         async def as_page(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Problem as problem:
+            except (Problem, RequestValidationError) as error:
                 if "authorization" in request.headers:
                     raise
-                if isinstance(problem, Unauthorised):
+                if isinstance(error, Unauthorised):
                     return sign_in_page(request, _way_back(request), 401)
-                return _said(request, problem)
+                # An address that somebody typed, or cut off: what is wrong in it is for programs.
+                return _said(request, error if isinstance(error, Problem) else NotFound("There is no such page."))
 
         return as_page
 
@@ -65,9 +68,14 @@ def settings_of(runtime: Runtime[Any]) -> InsightsSettings:
 
 
 def _said(request: Request, problem: Problem) -> Response:
-    role = "Somebody with another role can open it." if isinstance(problem, MissingScope) else ""
-    words = {"title": problem.title, "words": role or problem.detail}
-    return draw(request, "", "refused.html", words, problem.status)
+    another = isinstance(problem, MissingScope)
+    nobody = another and not request.state.visitor.name
+    shown = {
+        "title": problem.title,
+        "words": "Somebody with another role can open it." if another else problem.detail,
+        "sign_in": "/sign-in?" + urlencode({"to": _way_back(request)}) if nobody else "",
+    }
+    return draw(request, "", "refused.html", shown, problem.status)
 
 
 def _html(runtime: Runtime[Any], template: str, variables: Mapping[str, object], status: int) -> Response:

@@ -45,6 +45,16 @@ async def told_of_lead(request: Request, lead_id: UUID, heard: Mapping[str, Any]
     }
 
 
+async def with_names_of_reps(request: Request, leads: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each lead with the name of its owner, whom events name by id alone, where handover tells it."""
+    if not any(lead["rep"] for lead in leads):
+        return list(leads)
+    services: Services = runtime_of(request).attached["services"]
+    found = await services.get(request, "handover", "/v1/reps", limit="200")
+    names = {rep["rep_id"]: rep["name"] for rep in found.said.get("items", ())}
+    return [{**lead, "owner": names.get(lead["rep"], lead["owner"])} for lead in leads]
+
+
 def _asked(request: Request, offers: Answer) -> str:
     """The rep in whose name whoever looks may answer: who was asked last, or has the lead."""
     given: list[dict[str, Any]] = offers.said.get("items", [])

@@ -84,5 +84,6 @@ def _line(row: asyncpg.Record) -> dict[str, object]:
         "fit": grading.grade if grading else "",
         "source": row["source"] or row["channel"],
         "owner": owner_of(row),
+        "rep": row["rep"] if owner_of(row) else "",
         "seen": row["seen_at"],
     }

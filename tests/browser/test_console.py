@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+WIDEST_NAME = "Math.max(0, ...[...document.querySelectorAll('th .who')].map((one) => one.offsetWidth))"
 SIGHTS: tuple[tuple[int, Literal["light", "dark"]], ...] = (
     (1440, "light"), (1440, "dark"), (390, "light"), (320, "dark"),
 )  # fmt: skip
@@ -48,6 +49,7 @@ async def served_console(fresh_database: Databases) -> AsyncGenerator[tuple[Runt
     async with runtime.database.transaction() as connection:
         await log.ensure_days(connection, "insights", now.date())
     lives = [Life(now - timedelta(minutes=number), name=f"Lead {number}") for number in range(8)]
+    lives.append(Life(now - timedelta(minutes=9), name="W" * 110))
     told = [event for life in lives for event in life.born()]
     told += lives[3].way(("registered", "contact_valid"), ("mql", "score_reached"), ("iql", "score_fell"))
     await hear(runtime, told)
@@ -167,8 +169,9 @@ async def test_a_number_leads_to_its_leads(desk: Desk) -> None:
 
 
 async def test_every_page_fits_its_window(desk: Desk) -> None:
-    """No script asks how wide the window is: a page that is made narrower is as one that was opened so."""
-    for path in ("/", "/leads", f"/leads/{desk.lives[3].lead_id}", "/leads?q=nobody"):
+    """No script lays a page out: one that is made narrower is as one that was opened so."""
+    of_leads = [f"/leads/{desk.lives[number].lead_id}" for number in (3, -1)]
+    for path in ("/", "/leads", *of_leads, "/leads?q=nobody"):
         await desk.page.goto(desk.url + path)
         await expect(desk.page.get_by_role("main")).to_be_visible()
         for width, scheme in SIGHTS:
@@ -176,6 +179,8 @@ async def test_every_page_fits_its_window(desk: Desk) -> None:
             await desk.page.emulate_media(color_scheme=scheme)
             wide = await desk.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{path} is {wide} wide in {width}, {scheme}"
+            names = await desk.page.evaluate(WIDEST_NAME)
+            assert names <= 340, f"a name on {path} takes {names} pixels from the other columns"
 
 
 async def test_a_closed_console_is_opened_by_signing_in(browser: Browser, served_console: Any) -> None:

@@ -137,6 +137,7 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     lead = await asyncio.to_thread(lambda: inst.submit(email=person, **given))
     await asyncio.to_thread(inst.until_stage, lead, "handed_over")
     await hold_an_event(inst.dsn, lead)
+    (asked,) = [item for item in await worklist(inst) if item["lead_id"] == lead]
 
     context, operator = await visit(browser, inst, WIDE, "light")
     page = operator.page
@@ -181,6 +182,7 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     await page.keyboard.type(person)
     await page.keyboard.press("Enter")
     await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator("tbody tr")).to_contain_text(str(asked["owner_name"]))
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Mara Lindqvist")

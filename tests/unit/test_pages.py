@@ -16,7 +16,8 @@ from services.handover.writing import write_mail
 from services.insights.pages import console_pages
 from services.nurture.domain.naming import called
 from shared.pages import CONTENT_SECURITY_POLICY, LAYOUTS, STATIC, templates
-from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, Sample, hostile
+from tests.support.page_sample import Sample
+from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, hostile
 from tests.support.pages import ROOT, Page, signs, static_file
 
 FOLDERS = sorted(ROOT.glob("services/*/pages"))

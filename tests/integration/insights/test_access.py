@@ -238,6 +238,20 @@ async def test_a_form_on_another_page_signs_nobody_in_or_out(
         assert (await api.get("/")).status_code == 200
 
 
+async def test_a_page_that_cannot_be_shown_says_so_as_a_page_and_where_to_sign_in(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    async with console(insights_dsn, clock, "127.0.0.1", "open", accounts.parent) as api:
+        cut_off = await api.get("/leads/01a202fd-753d")
+        assert (cut_off.status_code, cut_off.headers["content-type"][:9]) == (404, "text/html")
+        assert "There is no such page." in cut_off.text
+        refused = await api.get("/held")
+        assert refused.status_code == 403
+        assert 'href="/sign-in?to=%2Fheld"' in refused.text
+        await sign_in(api, "hanne", PASSWORD)
+        assert "/sign-in" not in (await api.get("/held")).text, "she has done so already"
+
+
 @pytest.mark.parametrize("there", ["https://attacker.example/", "//attacker.example", "/\\attacker.example", "x", ""])
 async def test_signing_in_leads_to_no_other_site(
     insights_dsn: str, clock: SetClock, accounts: Path, there: str

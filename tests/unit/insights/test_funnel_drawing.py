@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from services.insights.pages.drawing import TALLEST, FlowBack, StageCount, draw, worst
-from tests.support.page_samples import FLOWS_BACK, STAGE_COUNTS, counts
 from tests.support.pages import run_module
+from tests.support.samples_of_lists import FLOWS_BACK, STAGE_COUNTS, counts
 
 STAGES = [stage["stage"] for stage in STAGE_COUNTS]
 

@@ -28,6 +28,12 @@ theme.addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", press);
 press();
 
+/* On a phone the places stand in a row that is wider than it: the present one is brought into sight */
+
+const row = document.querySelector(".side");
+const here = row.querySelector("[aria-current]");
+if (here && row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+
 /* Keys */
 
 const keys = document.getElementById("keys");
