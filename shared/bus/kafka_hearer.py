@@ -32,6 +32,7 @@ BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
 READ_AHEAD_BYTES = 65_536
 COMMIT_SECONDS = 1.0
+COMMITTED_SECONDS = 5.0
 # Topics that were gone when the group met, and are there again, are noticed after this long.
 METADATA_SECONDS = 10
 START_SECONDS = 30
@@ -165,7 +166,7 @@ class KafkaHearer:
         self._committed_at = time.monotonic()
         try:
             # Not wait_for: a stop that comes just as it is through would be lost in it (until Python 3.12).
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(COMMITTED_SECONDS):
                 await kafka.commit(done)
             self._done = {partition: at for partition, at in self._done.items() if done.get(partition) != at}
         except (KafkaError, IllegalStateError, TimeoutError) as error:

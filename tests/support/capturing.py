@@ -106,7 +106,7 @@ async def capturing(dsn: str, clock: Clock | None = None, **settings: Any) -> As
     runtime = Runtime(service, given, clock)
     app = runtime.app(("api",))
     async with runtime.running(("api",)):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await runtime.prepared.wait()
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://capture.test", timeout=30) as client:

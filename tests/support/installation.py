@@ -103,7 +103,7 @@ class Installation:
                     return child.pid
         return 0
 
-    def until(self, ask: Callable[[], T], seconds: float = 10) -> T:
+    def until(self, ask: Callable[[], T], seconds: float = 30) -> T:
         """Ask until the answer is something, or fail with the end of the log."""
         deadline = time.monotonic() + seconds
         while True:
@@ -143,7 +143,7 @@ class Installation:
     def stage_of(self, lead_id: str) -> str:
         return str(self.get("scoring", f"/v1/leads/{lead_id}/score")["stage"])
 
-    def until_stage(self, lead_id: str, stage: str, seconds: float = 10) -> None:
+    def until_stage(self, lead_id: str, stage: str, seconds: float = 30) -> None:
         self.until(lambda: self.stage_of(lead_id) == stage, seconds)
 
 

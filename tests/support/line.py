@@ -52,7 +52,7 @@ class Line:
         async with self._connection() as connection:
             return list(await connection.fetch(query, *values))
 
-    async def until(self, query: str, wanted: object, seconds: float = 30) -> object:
+    async def until(self, query: str, wanted: object, seconds: float = 60) -> object:
         """Ask until the first value of the answer is what is wanted, or time is up; answers the last value."""
         deadline = time.monotonic() + seconds
         async with self._connection() as connection:

@@ -184,7 +184,7 @@ class Nurture:
 
     async def until(self, query: str) -> None:
         """Wait until the query answers true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.value(query):
                 await asyncio.sleep(0.01)
 

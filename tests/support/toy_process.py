@@ -153,9 +153,11 @@ def hang(how: str) -> None:
 
 
 def lose_patience_after(seconds: float) -> None:
+    """All that may take long within one round is shortened with it: a round is to end well before its time is up."""
     watchdog.STUCK_SECONDS = reading.SILENT_SECONDS = seconds
     kafka.ACK_SECONDS = seconds / 2
     kafka_hearer.DEAF_SECONDS = seconds
+    kafka_hearer.COMMITTED_SECONDS = seconds / 8
     kafka.STOP_SECONDS = kafka_hearer.STOP_SECONDS = seconds / 4
 
 
