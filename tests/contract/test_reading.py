@@ -15,6 +15,7 @@ from shared.clock import uuid7
 from shared.database import Connection
 from shared.events.capture import ActivityRecorded
 from shared.events.codec import Stored
+from shared.events.topics import lane_of
 from shared.leads import Cause
 from tests.support.toys import HEARER, Toy, speak, toy
 
@@ -80,11 +81,14 @@ async def test_what_is_committed_late_is_looked_for_until_it_is_there(
         await _settle(hearer, connection, monkeypatch)
         async with speaker.database.transaction() as slow:
             now = speaker.clock.now()
-            late = await speaker.leads.open(slow, [uuid7()], Cause(time=now), now, create=True)
+            lead_id = uuid7()
+            late = await speaker.leads.open(slow, [lead_id], Cause(time=now), now, create=True)
             for lead in late.leads.values():
                 lead.say(ActivityRecorded(activity="page_viewed"))
             await speaker.leads.save(late)
-            await speak(speaker, [uuid7() for _ in range(3)])
+            # Whoever shares its lane would have to wait until it is committed.
+            others = [one for one in (uuid7() for _ in range(200)) if lane_of(one) != lane_of(lead_id)]
+            await speak(speaker, others[:3])
             assert [await hearer.turn(connection) for _ in range(4)] == [12, 0, 0, 0]
         assert [await hearer.turn(connection) for _ in range(3)] == [1, 0, 0]
 
