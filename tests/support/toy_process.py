@@ -157,7 +157,7 @@ def lose_patience_after(seconds: float) -> None:
     watchdog.STUCK_SECONDS = reading.SILENT_SECONDS = seconds
     kafka.ACK_SECONDS = seconds / 2
     kafka_hearer.DEAF_SECONDS = seconds
-    kafka_hearer.COMMITTED_SECONDS = seconds / 8
+    kafka_hearer.COMMITTED_SECONDS = 1.0
     kafka.STOP_SECONDS = kafka_hearer.STOP_SECONDS = seconds / 4
 
 
