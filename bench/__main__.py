@@ -110,6 +110,7 @@ def budgets(_rounds: int, seconds: float) -> report.Figures:
     for name, on_kafka in (("PostgreSQL", False), ("Kafka", True)):
         print(f"  on {name}", flush=True)
         kinds, idle = budget.measure(on_kafka, seconds * 2.5)
+        budget.tell(kinds, idle)
         found[name] = {"kinds": {one.kind: dataclasses.asdict(one) for one in kinds}, "idle": idle}
     return found
 
