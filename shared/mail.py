@@ -36,11 +36,15 @@ class _AsWritten(UnstructuredHeader):
 
 
 class _Headers(HeaderRegistry):
-    """Reads each header once: taking addresses apart is most of the work of writing a mail, and most are the same."""
+    """Reads each header once, and makes its class once: that is most of the work of a mail, and most are the same."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._class = lru_cache(super().__getitem__)
         self._read = lru_cache(maxsize=500)(super().__call__)
+
+    def __getitem__(self, name: str) -> type:
+        return self._class(name)
 
     def __call__(self, name: str, value: Any) -> Any:
         return self._read(name, value)

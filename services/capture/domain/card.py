@@ -58,20 +58,24 @@ def amend(card: CardChanged, submission: Submission, now: datetime) -> CardChang
     )
 
 
+def _first(known: Touch, other: Touch) -> Touch:
+    """The earlier one; but a fact that was brought in without a word of where from is no beginning: a deal, say."""
+    if known.at is None:
+        return known
+    return min(known, other, key=lambda touch: (_is_silent(touch), _moment(touch)))
+
+
+def _is_silent(touch: Touch) -> bool:
+    said = touch.source or touch.medium or touch.campaign or touch.referrer or touch.click_ids
+    return not said and touch.channel == IMPORTED
+
+
 def came_first(card: CardChanged, touches: Sequence[Touch]) -> CardChanged:
     """The card with the earliest of these as its first touch, when it is earlier than the one it has."""
-    first = _first(card.first_touch, *touches)
-    return card if first is card.first_touch else replace(card, first_touch=first)
-
-
-def _first(known: Touch, *others: Touch) -> Touch:
-    """The earliest; but a fact that was brought in without a word of where from is no beginning: a deal, say."""
-    return min((touch for touch in (known, *others) if touch.at), key=_by_silence_and_time, default=known)
-
-
-def _by_silence_and_time(touch: Touch) -> tuple[bool, datetime]:
-    said = touch.source or touch.medium or touch.campaign or touch.referrer or touch.click_ids
-    return not said and touch.channel == IMPORTED, _moment(touch)
+    earliest = min((touch for touch in touches if touch.at), key=_moment, default=None)
+    if earliest is None or (card.first_touch.at and _moment(earliest) >= card.first_touch.at):
+        return card
+    return replace(card, first_touch=earliest)
 
 
 def with_consent(card: CardChanged, purposes: list[str], granted: bool, source: str, at: datetime) -> CardChanged:
