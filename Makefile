@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint topics up kafka bench faults lock
+.PHONY: help setup run test lint audit topics up kafka bench faults lock
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,6 +49,11 @@ lint: $(VENV)/.dev ## Check style, format, types and who may import whom
 	$(VENV)/bin/basedpyright
 	$(VENV)/bin/lint-imports
 
+audit: $(VENV)/.audit ## Ask PyPI for known holes in the locked packages
+	@for locked in requirements.lock requirements-dev.lock; do \
+	  $(PY) -m pip_audit --progress-spinner off --disable-pip --no-deps --require-hashes -r $$locked || exit 1; \
+	done
+
 topics: $(VENV)/.runtime ## Print which service says and hears what
 	@$(PY) -m deploy.cli topics
 
@@ -79,6 +84,8 @@ lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
 	  --custom-compile-command "make lock" pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --group bench -c requirements-dev.lock -o requirements-bench.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" --group audit -c requirements-dev.lock -o requirements-audit.lock
 
 $(VENV)/pyvenv.cfg:
 	@$(find_python); "$$found" -m venv $(VENV)
@@ -92,6 +99,10 @@ $(VENV)/.dev: requirements-dev.lock | $(VENV)/pyvenv.cfg $(VENV)/bin/leadline
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/.bench: requirements-bench.lock $(VENV)/.dev
+	@$(call install,$<)
+	@touch $@
+
+$(VENV)/.audit: requirements-audit.lock $(VENV)/.dev
 	@$(call install,$<)
 	@touch $@
 

@@ -349,3 +349,4 @@ def test_ci_runs_the_same_two_commands_as_a_developer() -> None:
     assert "set -euo pipefail" in lines
     assert "export CI=true" in lines
     assert lines[-2:] == ["make lint", "make test"]
+    assert "  make audit" in lines
