@@ -64,10 +64,8 @@ def _encode_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def _leave(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Asks the server for nothing where nothing was left behind: settings and locks end with transactions."""
-    if connection.is_in_transaction():
-        await connection.reset()
+async def _leave(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Nothing is asked of the server: the pool has ended what was open, and here no setting or lock outlives that."""
 
 
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
