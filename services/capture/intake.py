@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from shared.service import Runtime
 
 MOST_TOGETHER = 256
-# A broken connection is no reason to turn anybody away: the next one may be good.
-RETRY_SECONDS = 0.25
+# A broken connection is no reason to turn anybody away: the next may be good. Callers hear in a quarter second.
+RETRY_SECONDS = 0.15
 _RETRY_PAUSE = 0.02
 # A key that another process is answering is asked for again this often, and this long.
 _HELD_PAUSE = 0.02

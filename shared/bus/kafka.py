@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError
 
 from shared import metrics
 from shared.bus.reading import LogReader
@@ -56,7 +56,7 @@ async def ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], re
             await admin.start()
             for topic in topics:
                 with suppress(TopicAlreadyExistsError):
-                    await admin.create_topics([_new_topic(prefix, topic, replication)])
+                    await _create(admin, _new_topic(prefix, topic, replication))
             for described in await admin.describe_topics([prefix + topic for topic in topics]):
                 if described["error_code"] == 0 and len(described["partitions"]) != PARTITIONS:
                     raise RuntimeError(
@@ -64,6 +64,14 @@ async def ensure_topics(bootstrap: str, prefix: str, topics: Sequence[Topic], re
                     )
     finally:
         await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    try:
+        await admin.create_topics([topic])
+    except AttributeError as error:
+        # The client's own, while a cluster that comes back has not yet said who controls it.
+        raise NodeNotReadyError from error
 
 
 def _new_topic(prefix: str, topic: Topic, replication: int) -> NewTopic:
