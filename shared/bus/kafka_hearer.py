@@ -41,6 +41,9 @@ HEARING = "hear"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 # A client that is well is answered twice a second for each of its partitions, also where there is nothing new.
 DEAF_SECONDS = 60.0
+# One that reads but finds nobody to commit to, as after two deaths of a broker in a row, has lost its coordinator for
+# good. A broker that starts takes less.
+UNCOMMITTED_SECONDS = 20.0
 
 logger = structlog.get_logger("bus")
 
@@ -66,7 +69,7 @@ class KafkaHearer:
         self._own = ("ce_source", f"/leadline/{self.service}".encode())
         self._done: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, tuple[int | None, float]] = {}
-        self._committed_at = 0.0
+        self._committed_at = self._committed_well = 0.0
         self._pause = FIRST_PAUSE
 
     async def run(self) -> None:
@@ -98,6 +101,7 @@ class KafkaHearer:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()
             self.progress.alive(HEARING)
+            self._committed_well = time.monotonic()
             while True:
                 await self._turn(kafka)
                 self._expect_answers(kafka)
@@ -155,22 +159,26 @@ class KafkaHearer:
         return stored
 
     async def _commit(self, kafka: AIOKafkaConsumer) -> None:
-        """Offsets are only a hint where to go on: every effect is guarded by the lead's own numbers.
+        """Offsets are only a hint where to go on: every effect is guarded by the lead's own numbers. May raise `Deaf`.
 
         What lies beyond where we now stand was heard of topics that are no more: somebody has made them anew.
         """
         mine = kafka.assignment()
         done = {at: offset for at, offset in self._done.items() if at in mine and offset <= self._position(kafka, at)}
         if not done:
+            self._committed_well = time.monotonic()
             return
-        self._committed_at = time.monotonic()
         try:
             # Not wait_for: a stop that comes just as it is through would be lost in it (until Python 3.12).
             async with asyncio.timeout(COMMITTED_SECONDS):
                 await kafka.commit(done)
+            self._committed_well = time.monotonic()
             self._done = {partition: at for partition, at in self._done.items() if done.get(partition) != at}
         except (KafkaError, IllegalStateError, TimeoutError) as error:
             logger.info("offsets_not_committed", service=self.service, error=type(error).__name__)
+            if time.monotonic() - self._committed_well > UNCOMMITTED_SECONDS:
+                raise Deaf from error
+        self._committed_at = time.monotonic()
 
     def _expect_answers(self, kafka: AIOKafkaConsumer) -> None:
         """Raises `Deaf` when a partition has had none for long; one that has just been assigned begins now."""

@@ -1,0 +1,63 @@
+"""When a client of Kafka is given up that still reads, but finds nobody any more to commit its offsets to."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from shared.bus import kafka_hearer
+from shared.bus.kafka_hearer import Deaf, KafkaHearer
+from tests.support.toys import HEARER, toy
+
+AT = TopicPartition("leads.stage", 3)
+
+
+class Client:
+    """Of aiokafka's consumer what a commit needs: one partition, read up to 40."""
+
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
+        position = SimpleNamespace(position=40, has_valid_position=True)
+        assigned = SimpleNamespace(state_value=lambda _partition: position)
+        self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=assigned))
+
+    def assignment(self) -> set[TopicPartition]:
+        return {AT}
+
+    async def commit(self, _offsets: Any) -> None:
+        if not self.answers:
+            raise GroupCoordinatorNotAvailableError
+
+
+@pytest.fixture
+def hearer() -> KafkaHearer:
+    hearer = KafkaHearer(toy(HEARER, "postgresql://nobody@127.0.0.1:1/nothing"), "127.0.0.1:1")
+    hearer._done = {AT: 40}
+    return hearer
+
+
+async def test_one_that_cannot_commit_for_long_is_given_up(
+    hearer: KafkaHearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hearer._committed_well = kafka_hearer.time.monotonic()
+    await hearer._commit(Client(answers=False))  # type: ignore[arg-type]
+    assert hearer._done == {AT: 40}
+    monkeypatch.setattr(kafka_hearer, "UNCOMMITTED_SECONDS", 0.0)
+    with pytest.raises(Deaf):
+        await hearer._commit(Client(answers=False))  # type: ignore[arg-type]
+
+
+async def test_one_that_has_nothing_to_commit_or_is_answered_is_kept(
+    hearer: KafkaHearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hearer._commit(Client(answers=True))  # type: ignore[arg-type]
+    assert hearer._done == {}
+    hearer._committed_well = 0.0
+    await hearer._commit(Client(answers=False))  # type: ignore[arg-type]
+    monkeypatch.setattr(kafka_hearer, "UNCOMMITTED_SECONDS", 1.0)
+    hearer._done = {AT: 40}
+    await hearer._commit(Client(answers=False))  # type: ignore[arg-type]
