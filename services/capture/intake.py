@@ -140,6 +140,8 @@ class Intake:
     async def _ask_database(self) -> None:
         """A database that answers is slow, so that waiting is right; one that does not is away."""
         question = asyncio.get_running_loop().create_task(self._question())
+        # One that fails after nobody waits for it any more is no news.
+        question.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
         # Not a timeout: that would wait until the connection is given back, which a dead server draws out.
         done, _ = await asyncio.wait({question}, timeout=self._settings.stalled_seconds)
         if done and question.exception() is None:
