@@ -49,6 +49,8 @@ class Trial:
         probes = [UUID(lead) for lead in dict.fromkeys(self.harm.probes)]
         acknowledged = [*self.earlier, *(UUID(lead) for lead, _ in told), *probes]
         inst = self.harm.inst
+        # What is heard last may still plan a mail, and what was mailed is heard in its turn.
+        inst.until(lambda: asyncio.run(heard_everything(inst.dsn)), 300)
         inst.until(lambda: asyncio.run(_all_mails_left(inst.dsn)), 900)
         inst.until(lambda: asyncio.run(heard_everything(inst.dsn)), 300)
         found = asyncio.run(audit(inst.dsn, acknowledged))
