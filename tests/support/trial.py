@@ -108,6 +108,7 @@ async def _all_mails_left(dsn: str) -> bool:
     try:
         due = await connection.fetchval(
             """SELECT (SELECT count(*) FROM nurture.touch WHERE state IN ('planned', 'deferred') AND due_at <= now())
+                + (SELECT count(*) FROM nurture.timer WHERE due_at <= now())
                 + (SELECT count(*) FROM handover.mail WHERE state = 'waiting')"""
         )
     finally:
