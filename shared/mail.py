@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
@@ -82,9 +83,13 @@ async def finishing(work: Coroutine[None, None, T]) -> T:
 async def as_they_leave(sends: Iterable[Coroutine[None, None, T]]) -> AsyncGenerator[list[T]]:
     """Run them side by side, and give out together those that have ended since the last were given out."""
     waiting = {asyncio.ensure_future(send) for send in sends}
-    while waiting:
-        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        yield [send.result() for send in ended]
+    try:
+        while waiting:
+            ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            yield [send.result() for send in ended]
+    finally:
+        for send in waiting:
+            send.cancel()
 
 
 class MailRefused(Exception):
@@ -121,8 +126,8 @@ class Mailer:
     def __init__(self, smtp_url: str | None, sink_folder: Path) -> None:
         self._url = smtp_url
         self._folder = sink_folder
-        self._kept: list[_Connection] = []
-        self._used = 0.0
+        # Each with the moment it was last used, the latest at the end.
+        self._kept: list[tuple[float, _Connection]] = []
         self._room = asyncio.Semaphore(CONNECTIONS)
 
     async def send(self, message: EmailMessage) -> None:
@@ -131,9 +136,8 @@ class Mailer:
             if self._url is None:
                 await asyncio.to_thread(self._keep, message)
                 return
-            if time.monotonic() - self._used > RESTED_SECONDS:
-                self._drop_kept()
-            kept = self._kept.pop() if self._kept else None
+            self._drop_kept(before=time.monotonic() - RESTED_SECONDS)
+            kept = self._kept.pop()[1] if self._kept else None
             try:
                 await self._send(message, kept or await self._connect(self._url))
             except MailServerAway:
@@ -152,11 +156,10 @@ class Mailer:
         return connection
 
     async def _send(self, message: EmailMessage, connection: _Connection) -> None:
-        self._used = time.monotonic()
         try:
             await connection.send_message(message)
         except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported) as error:
-            self._kept.append(connection)
+            self._kept.append((time.monotonic(), connection))
             raise _refusal(error) from error
         except (SMTPException, OSError) as error:
             connection.close()
@@ -165,18 +168,18 @@ class Mailer:
             # Uncertain, or cancelled in the middle of a message: the connection is of no further use.
             connection.close()
             raise
-        self._kept.append(connection)
+        self._kept.append((time.monotonic(), connection))
 
     async def close(self) -> None:
-        for connection in self._kept:
+        for _, connection in self._kept:
             with contextlib.suppress(SMTPException, OSError):
                 async with asyncio.timeout(2):
                     await connection.quit()
         self._drop_kept()
 
-    def _drop_kept(self) -> None:
-        while self._kept:
-            self._kept.pop().close()
+    def _drop_kept(self, before: float = math.inf) -> None:
+        while self._kept and self._kept[0][0] < before:
+            self._kept.pop(0)[1].close()
 
     def _keep(self, message: EmailMessage) -> None:
         """The same message kept twice is one file."""

@@ -78,7 +78,7 @@ class Bearer(HTTPBearer):
 
 
 class _Tokens(URLSafeSerializer):
-    """Uncompressed: a token of a few words is none the shorter for it, and signing it took three times as long."""
+    """Uncompressed: a token of a few words is none the shorter for it, and each attempt takes memory anew."""
 
     def dump_payload(self, obj: Any) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
         return base64_encode(Serializer[str].dump_payload(self, obj))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.mail import CONNECTIONS, Mailer, MailRefused, MailServerAway, MailUncertain, compose
+from shared.mail import CONNECTIONS, Mailer, MailRefused, MailServerAway, MailUncertain, as_they_leave, compose
 from tests.support.smtp import Inbox, inbox
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -61,6 +61,36 @@ async def test_many_messages_at_once_share_a_few_connections(server: Inbox, mail
     assert server.connections == CONNECTIONS
     await mailer.send(a_mail(20))
     assert server.connections == CONNECTIONS
+
+
+async def test_a_connection_that_rested_too_long_is_left_though_another_was_used(server: Inbox, mailer: Mailer) -> None:
+    await asyncio.gather(*(mailer.send(a_mail(number)) for number in range(8)))
+    assert len(mailer._kept) == CONNECTIONS
+    # All but the one used last have rested for long; a router may have forgotten them without a word.
+    mailer._kept = [(used - 60, resting) for used, resting in mailer._kept[:-1]] + mailer._kept[-1:]
+    await mailer.send(a_mail(8))
+    assert len(mailer._kept) == 1
+    assert server.connections == CONNECTIONS
+
+
+async def test_what_is_still_on_its_way_ends_with_whoever_waits_for_it() -> None:
+    ended: list[str] = []
+
+    async def slow() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("slow")
+        return "slow"
+
+    async def quick() -> str:
+        return "quick"
+
+    leaving = as_they_leave([slow(), quick()])
+    assert await anext(leaving) == ["quick"]
+    await leaving.aclose()
+    await asyncio.sleep(0)
+    assert ended == ["slow"]
 
 
 async def test_a_connection_the_server_closed_while_idle_is_opened_again(server: Inbox, mailer: Mailer) -> None:
