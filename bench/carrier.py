@@ -69,6 +69,7 @@ class Leadline:
     async def give(self, dsn: str, count: int) -> None:
         runtime = _runtime(SPEAKER, dsn)
         leads = [uuid7() for _ in range(LEADS)]
+        _begin()
         for start in range(0, count, BATCH):
             some = [leads[(start + place) % LEADS] for place in range(BATCH)]
             now = datetime.now(UTC)
@@ -111,6 +112,7 @@ class Procrastinate:
     async def give(self, dsn: str, count: int) -> None:
         app = self._app(dsn)
         async with app.open_async():
+            _begin()
             for start in range(0, count, BATCH):
                 await app.configure_task("nothing").batch_defer_async(
                     *({"lead": str(start + place)} for place in range(BATCH))
@@ -139,6 +141,7 @@ class PgQueuer:
 
         connection = await asyncpg.connect(dsn)
         queries = Queries(AsyncpgDriver(connection))
+        _begin()
         for start in range(0, count, BATCH):
             payloads: list[bytes | None] = [str(start + place).encode() for place in range(BATCH)]
             await queries.enqueue(["nothing"] * BATCH, payloads, [0] * BATCH)
@@ -163,6 +166,11 @@ class PgQueuer:
 SIDES: dict[str, Any] = {"leadline": Leadline, "procrastinate": Procrastinate, "pgqueuer": PgQueuer}
 
 
+def _begin() -> None:
+    """Whoever gives says when it begins: until then it was a process that starts, as the taker was before."""
+    print(time.time(), flush=True)
+
+
 async def one_turn(side: str, dsn: str, count: int) -> float:
     """Items a second, from the first one given to the last one noted, on an empty database."""
     made = SIDES[side]()
@@ -171,12 +179,13 @@ async def one_turn(side: str, dsn: str, count: int) -> float:
     watching = await asyncpg.connect(dsn)
     try:
         await asyncio.sleep(2)
-        began = time.perf_counter()
         giving = await _process("give", side, dsn, str(count))
+        assert giving.stdout is not None
+        began = float(await giving.stdout.readline())
         while await watching.fetchval(made.done) < count:
             assert taking.returncode is None, "the taker has ended"
             await asyncio.sleep(0.02)
-        lasted = time.perf_counter() - began
+        lasted = time.time() - began
         await giving.wait()
         return count / lasted
     finally:
@@ -187,7 +196,7 @@ async def one_turn(side: str, dsn: str, count: int) -> float:
 
 async def _process(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.carrier", *arguments, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "bench.carrier", *arguments, stdout=asyncio.subprocess.PIPE
     )
 
 
