@@ -18,7 +18,7 @@ from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.stage import StageChanged
 from shared.leads import Lead
-from shared.lifecycle import Stage
+from shared.lifecycle import OWNER, Stage
 
 Deed = ActivityRecorded | Opened | Clicked
 Named = handover.Offered | handover.Accepted | handover.Expired | handover.Returned
@@ -46,7 +46,8 @@ def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datet
         Move(event.id, event.seq, move.cycle, move.from_ or "", move.to, move.reason, move.value, move.currency,
              event.time, event.history)
     )  # fmt: skip
-    if move.score is not None:
+    # Others tell of a move with the score they have heard of, which may be older than what scoring has said since.
+    if move.score is not None and move.from_ and OWNER[Stage(move.from_)] == "scoring":
         _score(view, move.score, move.temperature, event)
     write_down(lead, event, now)
 

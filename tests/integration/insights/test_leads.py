@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from shared.events.capture import ContactPoint, DayCounted
+from shared.events.codec import Stored
 from shared.events.handover import Accepted, Expired, Offered
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
@@ -77,13 +78,22 @@ async def test_a_score_that_is_told_on_two_topics_is_the_later_one(
         )
         return life.say(fact, recorded=clock.now() + timedelta(minutes=minutes))
 
+    async def shown(told: list[Stored]) -> tuple[float, str]:
+        await hear(runtime, told)
+        (item,) = (await api.get("/v1/leads")).json()["items"]
+        return item["score"], item["temperature"]
+
     life = Life(clock.now())
-    told = [*life.born(), scored(life, 57.0, 5)]
+    told = [*life.born(), life.moved("registered", "contact_valid"), scored(life, 57.0, 5)]
     # Said before it, heard after it.
-    told.append(life.moved("registered", "contact_valid", score=12.0, temperature="cold"))
-    await hear(runtime, told)
-    (item,) = (await api.get("/v1/leads")).json()["items"]
-    assert (item["score"], item["temperature"]) == (57.0, "warm")
+    told.append(life.moved("iql", "score_reached", score=12.0, temperature="cold"))
+    assert await shown(told) == (57.0, "warm")
+    life.at = clock.now() + timedelta(minutes=6)
+    assert await shown([life.moved("sql", "high_intent", score=90.0, temperature="hot")]) == (90.0, "hot")
+    # Whoever has the lead now tells the score it had heard of when it moved it.
+    assert await shown([scored(life, 100.0, 7)]) == (100.0, "warm")
+    life.at = clock.now() + timedelta(minutes=8)
+    assert await shown([life.moved("handed_over", "offered", score=90.0, temperature="hot")]) == (100.0, "warm")
 
 
 async def test_who_has_a_lead_is_told_by_the_reps_id(
