@@ -37,7 +37,8 @@ def keep_card(lead: Lead[SalesLead], event: Envelope[CardChanged], now: datetime
 def follow_stage(lead: Lead[SalesLead], event: Envelope[StageChanged], now: datetime) -> None:
     state, data = lead.state, event.data
     state.heard.append(event)
-    if data.score is not None:
+    # Of the scores that scoring says in one go a move tells one, and their own topic the last.
+    if data.score is not None and (state.scored_at is None or event.attributes.recordedtime > state.scored_at):
         _score(state, data.score, data.temperature, data.top_reasons, event.attributes.recordedtime)
     moving.entered(lead, event.time if event.history else now, history=event.history, reason=data.reason)
     if lead.standing.stage is Stage.sql:
@@ -57,15 +58,15 @@ def _take_over(state: SalesLead, event: Envelope[StageChanged]) -> None:
 
 
 def keep_score(lead: Lead[SalesLead], event: Envelope[ScoreChanged], now: datetime) -> None:
-    data = event.data
-    _score(lead.state, data.score, data.temperature, data.top_reasons, event.attributes.recordedtime)
+    """Scoring says a score here and with its moves: two topics, between which there is no order."""
+    state, data = lead.state, event.data
+    if state.scored_at is None or event.attributes.recordedtime >= state.scored_at:
+        _score(state, data.score, data.temperature, data.top_reasons, event.attributes.recordedtime)
 
 
 def _score(state: SalesLead, score: float, temperature: str, reasons: list[TopReason], at: datetime) -> None:
-    """Scoring says a score on two topics, between which there is no order."""
-    if state.scored_at is None or at >= state.scored_at:
-        state.score, state.temperature, state.scored_at = score, temperature, at
-        state.top_reasons = msgspec.to_builtins(reasons)
+    state.score, state.temperature, state.scored_at = score, temperature, at
+    state.top_reasons = msgspec.to_builtins(reasons)
 
 
 def note_activity(lead: Lead[SalesLead], event: Envelope[ActivityRecorded], now: datetime) -> None:

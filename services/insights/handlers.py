@@ -46,25 +46,32 @@ def follow_stage(lead: Lead[LeadView], event: Envelope[StageChanged], now: datet
         Move(event.id, event.seq, move.cycle, move.from_ or "", move.to, move.reason, move.value, move.currency,
              event.time, event.history)
     )  # fmt: skip
-    # Others tell of a move with the score they have heard of, which may be older than what scoring has said since.
-    if move.score is not None and move.from_ and OWNER[Stage(move.from_)] == "scoring":
+    if move.score is not None and _tells_the_score(view, event):
         _score(view, move.score, move.temperature, event)
     write_down(lead, event, now)
 
 
 def keep_score(lead: Lead[LeadView], event: Envelope[ScoreChanged], now: datetime) -> None:
+    """Scoring says a score here and with its moves: two topics, between which there is no order."""
     view, data = lead.state, event.data
-    _score(view, data.score, data.temperature, event)
+    if view.scored_at is None or event.attributes.recordedtime >= view.scored_at:
+        _score(view, data.score, data.temperature, event)
     grading = Grading(data.score, data.fit, data.engagement, data.grade, data.rules_version)
     view.noted = msgspec.structs.replace(view.noted, grading=grading)
     write_down(lead, event, now)
 
 
 def _score(view: LeadView, score: float, temperature: str, event: Envelope[Event]) -> None:
-    """Scoring says a score on two topics, between which there is no order."""
-    recorded = event.attributes.recordedtime
-    if view.scored_at is None or recorded >= view.scored_at:
-        view.score, view.temperature, view.scored_at = score, temperature, recorded
+    view.score, view.temperature, view.scored_at = score, temperature, event.attributes.recordedtime
+
+
+def _tells_the_score(view: LeadView, event: Envelope[StageChanged]) -> bool:
+    """Whoever else moves a lead tells the score it has heard of, which may be an old one.
+
+    Of the scores that scoring says in one go a move tells one, and their own topic the last.
+    """
+    by_scoring = event.data.from_ is not None and OWNER[Stage(event.data.from_)] == "scoring"
+    return by_scoring and (view.scored_at is None or event.attributes.recordedtime > view.scored_at)
 
 
 def note_deed(lead: Lead[LeadView], event: Envelope[Deed], now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ async def audit(dsn: str, acknowledged: Sequence[UUID]) -> Audit:
         await _logs(connection, found)
         for name in SERVICES:
             await _standings(connection, found, name)
+        await _scores(connection, found)
         await _insights(connection, found)
         await _mails(connection, found)
         await _offers(connection, found)
@@ -115,6 +117,18 @@ async def _standings(connection: asyncpg.Connection[asyncpg.Record], found: Audi
     for table in ("held", "undecodable"):
         many = await connection.fetchval(f"SELECT count(*) FROM {name}.{table}")
         found.expect(not many, f"{name} has {many} rows in {table}")
+
+
+async def _scores(connection: asyncpg.Connection[asyncpg.Record], found: Audit) -> None:
+    """Whoever keeps a lead's score has the one that scoring said last."""
+    told = await connection.fetch(
+        """SELECT DISTINCT ON (lead_id) * FROM bus.scoring_log WHERE topic = 'leads.score' ORDER BY lead_id, seq DESC"""
+    )
+    last = {row["lead_id"]: json.loads(row["body"])["score"] for row in told}
+    for table in ("nurture.person", "handover.lead", "insights.lead"):
+        copies = {row["lead_id"]: row["score"] for row in await connection.fetch(f"SELECT lead_id, score FROM {table}")}
+        others = [lead_id for lead_id, score in last.items() if copies.get(lead_id) != score]
+        found.expect(not others, f"{table} has another score than scoring said of {len(others)} leads")
 
 
 async def _insights(connection: asyncpg.Connection[asyncpg.Record], found: Audit) -> None:

@@ -40,7 +40,11 @@ def a_life(random: Random, clock: SetClock) -> tuple[Told, list[Stored]]:
     facts += random.choice(
         [[], [lambda: lead.did("purchase", value="9.00", currency="EUR")], [lambda: lead.did("flagged", reason="spam")]]
     )
-    steps = [*facts, lambda: lead.moved("sql", "score_reached", score=50.0, temperature="warm")]
+    # Said in one go: the move tells the score that made it, the last score is another.
+    steps = [
+        *facts,
+        lambda: lead.moved("sql", "score_reached", score=50.0, temperature="warm") + lead.scored(55, "warm"),
+    ]
     random.shuffle(steps)
     for step in steps:
         say(step())

@@ -90,6 +90,8 @@ async def test_a_score_that_is_told_on_two_topics_is_the_later_one(
     assert await shown(told) == (57.0, "warm")
     life.at = clock.now() + timedelta(minutes=6)
     assert await shown([life.moved("sql", "high_intent", score=90.0, temperature="hot")]) == (90.0, "hot")
+    # Two scores and a move between them, said in one go.
+    assert await shown([scored(life, 90.0, 6), scored(life, 95.0, 6)]) == (95.0, "warm")
     # Whoever has the lead now tells the score it had heard of when it moved it.
     assert await shown([scored(life, 100.0, 7)]) == (100.0, "warm")
     life.at = clock.now() + timedelta(minutes=8)
