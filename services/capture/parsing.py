@@ -215,7 +215,13 @@ def _money(body: ActivityBody, at: str, context: Context, wrong: list[tuple[str,
     if not value.is_finite() or value < 0 or value.adjusted() > 14 or _places(value) > 4:
         wrong.append((f"{at}/value", "must be an amount of at most 15 digits and 4 decimals, not below zero"))
         return "", ""
-    return f"{value:f}", currency or context.currency
+    return _plain(value), currency or context.currency
+
+
+def _plain(value: Decimal) -> str:
+    """Written out. Zeros that say nothing go first: those of `0E-999999999` would be a gigabyte."""
+    exponent = cast("int", value.as_tuple().exponent)
+    return f"{value if value and exponent >= -4 else abs(value.normalize()):f}"
 
 
 def _places(value: Decimal) -> int:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.capture.bodies import read_activity, read_lead
+from services.capture.bodies import read_activities, read_activity, read_lead
 from services.capture.domain.submission import Submission
 from services.capture.form import lead_of
 from services.capture.misread import place_of
@@ -47,6 +47,7 @@ def problems(body: dict[str, Any], **known: Any) -> dict[str, str]:
     [
         ("12.50", "12.50"), (12.5, "12.5"), (0, "0"), ("1E+3", "1000"), ("0.0001", "0.0001"),
         (999999999999999, "999999999999999"), ("0.1000", "0.1000"),
+        ("0E-999999999", "0"), ("-0", "0"), ("7." + "0" * 5_000, "7"),
     ],
 )  # fmt: skip
 def test_money_is_a_plain_decimal(value: Any, said: str) -> None:
@@ -137,13 +138,34 @@ def test_a_form_and_json_that_say_the_same_are_the_same_body() -> None:
         ("Object contains unknown field `emial`", ("/emial", "is not known here; did you mean email?")),
         ("Object contains unknown field `a/b` - at `$.source`", ("/source/a~1b", "is not known here")),
         ("Expected `str | null`, got `int` - at `$.email`", ("/email", "must be text, not a whole number")),
-        ("Expected `int` >= 0 - at `$.activity.duration_seconds`", ("/activity/duration_seconds", "Expected int >= 0")),
+        (
+            "Expected `int` >= 0 - at `$.activity.duration_seconds`",
+            ("/activity/duration_seconds", "must be at least 0"),
+        ),
         ("Number out of range - at `$.fields[...]`", ("/fields/*", "Number out of range")),
         ("Expected `object`, got `str` - at `$.activities[3]`", ("/activities/3", "must be an object, not text")),
     ],
 )
 def test_a_decoders_words_become_a_pointer_and_ours(error: str, place: tuple[str, str]) -> None:
     assert place_of(error, ["email", "phone"]) == place
+
+
+@pytest.mark.parametrize(
+    ("read", "raw", "place"),
+    [
+        (read_lead, b"", ("", "is empty, or ends before its end")),
+        (read_lead, b'{"activity":{"value":"12,5"}}', ("/activity/value", "must be an amount like 12.50")),
+        (read_activities, b"{}", ("/activities", "is needed")),
+        (read_activities, b'{"activities":[]}', ("/activities", "must not be empty")),
+        (read_activities, json.dumps({"activities": [1] * 1001}).encode(), (
+            "/activities", "must have at most 1000 entries"
+        )),
+    ],
+)  # fmt: skip
+def test_what_the_decoder_really_says_is_told_in_our_words(
+    read: Callable[[bytes], object], raw: bytes, place: tuple[str, str]
+) -> None:
+    assert refused(lambda: read(raw)) == (place,)
 
 
 def test_bytes_in_another_encoding_are_called_that() -> None:
