@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,12 +20,39 @@ def _text(value: str) -> str:
     return value.strip()
 
 
+def _shaped(pattern: str, why: str) -> Callable[[str], str]:
+    """Refuses in words what a pattern would refuse by showing itself to whoever typed it."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(why)
+        return value
+
+    return check
+
+
+_EMAIL = r'^[^@\s<>(),;:"\\]+@[^@\s<>(),;:"\\]+$'
+_AMOUNT, _CURRENCY = r"^\d{1,12}(\.\d{1,4})?$", r"^[A-Z]{3}$"
+
 Line = Annotated[str, AfterValidator(_text)]
-Email = Annotated[str, Field(max_length=254, pattern=r'^[^@\s<>(),;:"\\]+@[^@\s<>(),;:"\\]+$'), AfterValidator(_text)]
+Email = Annotated[
+    str,
+    AfterValidator(_shaped(_EMAIL, "must be one e-mail address, such as ada@example.com")),
+    AfterValidator(_text),
+    Field(max_length=254, json_schema_extra={"pattern": _EMAIL}),
+]
 Products = Annotated[list[Annotated[Line, Field(min_length=1, max_length=100)]], Field(max_length=100)]
 Capacity = Annotated[int, Field(ge=0, le=100_000)]
-Amount = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,4})?$", examples=["18400.00"])]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
+Amount = Annotated[
+    str,
+    AfterValidator(_shaped(_AMOUNT, "must be digits, with a point before the decimals: 18400.00")),
+    Field(examples=["18400.00"], json_schema_extra={"pattern": _AMOUNT}),
+]
+Currency = Annotated[
+    str,
+    AfterValidator(_shaped(_CURRENCY, "must be the three capitals of a currency, such as EUR")),
+    Field(examples=["EUR"], json_schema_extra={"pattern": _CURRENCY}),
+]
 Code = Annotated[str, Field(max_length=40, pattern=r"^[a-z_]*$")]
 
 

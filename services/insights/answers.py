@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -45,7 +46,7 @@ async def give_back(request: Request, lead_id: UUID) -> Response:
 @router.post("/won")
 async def win(request: Request, lead_id: UUID) -> Response:
     form = await read_form(request)
-    value, currency = form.get("value", "").strip(), form.get("currency", "").strip().upper()
+    value, currency = as_amount(form.get("value", "")), form.get("currency", "").strip().upper()
     worth = {"value": value, **({"currency": currency} if currency else {})} if value else {}
     return await _answer(request, lead_id, "outcome", {"outcome": "won", **worth})
 
@@ -54,6 +55,12 @@ async def win(request: Request, lead_id: UUID) -> Response:
 async def lose(request: Request, lead_id: UUID) -> Response:
     form = await read_form(request)
     return await _answer(request, lead_id, "outcome", {"outcome": "lost", "reason": form.get("reason", "")})
+
+
+def as_amount(typed: str) -> str:
+    """A comma before cents is a point: many a phone has no other key. With three digits behind it, it is left alone,
+    as it may stand for thousands."""
+    return re.sub(r"^(\d+),(\d{1,2})$", r"\1.\2", typed.strip(), flags=re.ASCII)
 
 
 def _rep(request: Request, form: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.insights.answers import as_amount
 from services.insights.domain.days import Days, age
 from services.insights.domain.figures import money, percent, points, signed
 
@@ -72,3 +73,19 @@ def test_a_moment_is_a_clock_time_today_and_a_date_before() -> None:
     late = datetime(2026, 11, 16, 23, 30, tzinfo=UTC)
     assert DAYS.when(late, NOW) == "00:30"
     assert Days(UTC).when(late, NOW) == "16 Nov"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        (" 18400,50 ", "18400.50"),
+        ("7,5", "7.5"),
+        ("18,400", "18,400"),
+        ("1.234,50", "1.234,50"),
+        ("18400.50", "18400.50"),
+    ],
+)
+def test_a_comma_before_cents_is_a_point_and_one_that_may_stand_for_thousands_is_left_alone(
+    typed: str, sent: str
+) -> None:
+    assert as_amount(typed) == sent
