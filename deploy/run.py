@@ -7,6 +7,7 @@ One that dies is started again; so is the database.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import logging
@@ -188,13 +189,18 @@ def alone_in(data_dir: Path) -> Generator[None]:
 
 
 def _refuse_taken_ports(settings: Settings) -> None:
+    given: dict[int, str] = {}
     for name in SERVICES:
         port = settings.port_of(name)
+        if (other := given.setdefault(port, name)) != name:
+            raise CannotRun(f"{other} and {name} cannot both have port {port}. Set another {name.upper()}_PORT.")
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
+                if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                    raise CannotRun(f"LEADLINE_HOST: {settings.host} is no address of this machine.") from None
                 raise CannotRun(
                     f"Port {port} for {name} cannot be used ({error.strerror}). Is Leadline running already? "
                     f"Otherwise set {name.upper()}_PORT."

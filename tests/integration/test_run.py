@@ -46,6 +46,18 @@ def test_a_wrong_setting_of_any_service_is_named_before_anything_starts(
     assert not (tmp_path / "postgres").exists()
 
 
+def test_two_services_on_one_port_are_named_before_anything_starts(tmp_path: Path) -> None:
+    ended, said = run(tmp_path, CAPTURE_PORT=FREE["SCORING_PORT"])
+    assert (ended, "capture and scoring cannot both have port" in said) == (1, True), said
+    assert not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize("host", ["300.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_not_this_machines_is_not_taken_for_a_port_in_use(tmp_path: Path, host: str) -> None:
+    ended, said = run(tmp_path, LEADLINE_HOST=host)
+    assert (ended, "LEADLINE_HOST" in said, "PORT" in said) == (1, True, False), said
+
+
 def test_a_folder_that_cannot_be_written_is_named_in_a_line(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
