@@ -58,6 +58,7 @@ service = Service[Record](
         Route(_ACTIVITIES, post_activities, methods=["POST"]),
         Route(_VIEWS, views.post_view, methods=["POST"]),
         *descriptions(),
+        Route("/", demo.front),
         Route("/demo", demo.landing),
         Route("/demo/thanks", demo.thanks),
         Route("/demo/form", demo.how_to_copy),

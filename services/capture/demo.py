@@ -1,4 +1,4 @@
-"""The demo landing page: a form that posts to capture, to try it and to copy."""
+"""Pages for browsers: where to go on, and the demo landing page, whose form posts to capture, to try and to copy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ from shared.security import opened_by
 
 SITE, SITE_KEY = "demo", "pk_demo"
 CONVERSION_POINT = "demo"
+
+
+@opened_by("anyone")
+async def front(request: Request) -> Response:
+    room = room_of(request)
+    page = room.pages.get_template("front.html")
+    return HTMLResponse(page.render(demo=room.settings.demo_site, console=room.settings.public_url_of("insights")))
 
 
 @opened_by("anyone")

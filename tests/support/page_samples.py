@@ -39,6 +39,7 @@ CAPTURE = (
         errors={"email": {"text": "That address has no ending.", "proposal": "bruno.keller@example.com"}},
     ),
     DEMO.but("that was not taken", errors={"form": {"text": "We cannot take answers just now.", "proposal": None}}),
+    Sample("capture", "front.html", {"demo": True, "console": "http://127.0.0.1:8005"}),
     Sample("capture", "thanks.html", {}),
     Sample("capture", "received.html", {}),
     Sample("capture", "copy.html", {"address": "http://127.0.0.1:8001", "site_key": "pk_demo"}),

@@ -163,6 +163,7 @@ async def test_a_form_that_cannot_be_read_is_refused_with_a_page(
 async def test_the_pages_are_there(capture: Capturing) -> None:
     for path, words in (
         ("/demo?utm_medium=cpc&utm_source=google&gclid=abc", "Ask for a demo"),
+        ("/", 'href="/demo"'),
         ("/demo/thanks", "Thank you"),
         ("/thanks", "Thank you"),
         ("/demo/form", "pk_demo"),
