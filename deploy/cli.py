@@ -95,7 +95,10 @@ def held_retry(
     from deploy.held import retry
 
     count = asyncio.run(retry(_database_url(), service, lead, datetime.now(UTC)))
-    typer.echo(f"{count} held events will be tried again within a second or two.")
+    if not count:
+        typer.echo("Nothing is held that could be tried again.")
+    else:
+        typer.echo(f"{count} held event{'s' * (count > 1)} will be tried again within a second or two.")
 
 
 Held = Annotated[UUID, typer.Argument(help="The lead's id.")]
