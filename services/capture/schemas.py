@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.capture.domain.contact import is_region
 from services.capture.domain.registration import Policy
 from services.capture.sites import ORIGIN
 from shared.lifecycle import Stage
@@ -25,19 +28,45 @@ class StageMove(_Body):
 
 def _origin(text: str) -> str:
     if not ORIGIN.fullmatch(text):
-        raise ValueError("is an origin as browsers write it, like https://www.example.com; `:*` stands for any port")
+        raise ValueError(
+            "must be an origin as browsers write it, like https://www.example.com; `:*` stands for any port"
+        )
     return text
+
+
+def _shaped(pattern: str, why: str) -> Callable[[str], str]:
+    """Refuses in words what a pattern would refuse by showing itself to whoever typed it."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(why)
+        return value
+
+    return check
+
+
+def _region(code: str) -> str:
+    if code and not is_region(code):
+        raise ValueError("must be the two capitals of a country, such as SE, or nothing")
+    return code
+
+
+_KEY, _NAME, _REGION = r"^pk_[A-Za-z0-9_-]{3,100}$", r"^[a-z][a-z0-9_-]{0,63}$", r"^([A-Z]{2})?$"
+_check_key = AfterValidator(_shaped(_KEY, "must be pk_ and 3 to 100 letters, digits, - or _"))
+_check_name = AfterValidator(
+    _shaped(_NAME, "must be a small letter and up to 63 small letters, digits, - or _, such as web-se")
+)
 
 
 class SiteBody(_Body):
     """`key` is made when it is left out; one that begins with pk_test_ makes test leads."""
 
-    key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{3,100}$")] | None = None
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+    key: Annotated[str, _check_key, Field(json_schema_extra={"pattern": _KEY})] | None = None
+    name: Annotated[str, _check_name, Field(json_schema_extra={"pattern": _NAME})]
     origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], Field(max_length=100)] = []
     policy: Policy = "contact_valid"
     product: Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
-    region: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
+    region: Annotated[str, AfterValidator(_region), Field(json_schema_extra={"pattern": _REGION})] = ""
     test: bool = False
 
 

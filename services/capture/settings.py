@@ -28,7 +28,7 @@ class CaptureSettings(Settings):
     # Makes the site `demo` with the key pk_demo, open to pages of this machine; without it that key opens nothing.
     demo_site: bool = False
     # The country in which a number without a country code is dialled, as an ISO 3166 code, where the site has none.
-    phone_region: str = Field("", pattern=r"^([A-Z]{2})?$")
+    phone_region: str = ""
     # Activity types of one's own beside the built-in ones, separated by commas.
     activity_types: str = Field("", pattern=r"^[a-z0-9_, ]*$")
     # When nothing has been stored for this long, the database is asked whether it is there, and has as long to answer.
@@ -39,6 +39,16 @@ class CaptureSettings(Settings):
     most_waiting: int = Field(2000, ge=1)
     # What visitors did who never said who they are is forgotten after this many days.
     anonymous_days: int = Field(90, ge=1)
+
+    @field_validator("phone_region")
+    @classmethod
+    def _refuse_no_country(cls, code: str) -> str:
+        # Knowing all countries takes a moment, which only who names one shall pay.
+        from services.capture.domain.contact import is_region
+
+        if code and not is_region(code):
+            raise ValueError("must be the two capitals of a country, such as SE")
+        return code
 
     @field_validator("demo_site")
     @classmethod

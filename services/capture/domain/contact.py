@@ -78,6 +78,11 @@ def normal_email(text: str) -> str:
     return _international(address)
 
 
+def is_region(code: str) -> bool:
+    """Whether it is the ISO 3166 code of a country with telephone numbers, in capitals: GB, and not UK."""
+    return code in phonenumbers.SUPPORTED_REGIONS
+
+
 def normal_phone(text: str, region: str | None = None) -> str:
     """The number in E.164, for example `"+4930901820"` for `"030 / 90 18 20"` in region `"DE"`.
 
@@ -91,7 +96,7 @@ def normal_phone(text: str, region: str | None = None) -> str:
     if shape is None:
         raise NotAPhone("it has signs in it that no telephone number has" if text.strip(_PADDING) else "it is empty")
     country = region.strip().upper() if region and region.strip() else None
-    if country and country not in phonenumbers.SUPPORTED_REGIONS:
+    if country and not is_region(country):
         raise NotAPhone("its country is not a two-letter code that has telephone numbers")
     number = _parsed(shape[0].removesuffix(shape["extension"] or ""), country)
     if not phonenumbers.is_valid_number(number):

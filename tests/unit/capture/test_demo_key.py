@@ -21,6 +21,17 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.parametrize("code", ["UK", "se", "Sweden", "+46"])
+def test_a_country_that_is_none_is_named_at_the_start_and_not_to_everybody_who_leaves_a_number(
+    environment: pytest.MonkeyPatch, code: str
+) -> None:
+    environment.setenv("CAPTURE_PHONE_REGION", "SE")
+    assert CaptureSettings.load().phone_region == "SE"
+    environment.setenv("CAPTURE_PHONE_REGION", code)
+    with pytest.raises(BadSettings, match="CAPTURE_PHONE_REGION"):
+        CaptureSettings.load()
+
+
 @pytest.mark.parametrize(
     ("address", "near"),
     [
