@@ -15,6 +15,7 @@ from shared.events import handover as said
 from shared.events.envelope import Event
 from shared.leads import Lead
 from shared.lifecycle import Stage
+from shared.reasons import Reason
 
 
 class AlreadySaid(Refused):
@@ -52,9 +53,11 @@ def report(lead: Lead[SalesLead], given: Report, now: datetime) -> None:
     rep = str(given.rep or state.owner or "")
     value, currency = _worth(given, state)
     _keep(state, given, rep, value, currency, now)
+    worth = {"value": value, "currency": currency} if what.to in (Stage.opportunity, Stage.customer) else {}
+    if what.to is Stage.customer and stage is Stage.accepted:
+        move(lead, Stage.opportunity, Reason.deal_opened, now, **worth)  # a deal is open before it is told to be won
     lead.say(_event(given, rep, lead.standing.cycle, value, currency))
     if what.to is not None:
-        worth = {"value": value, "currency": currency} if what.to in (Stage.opportunity, Stage.customer) else {}
         move(lead, what.to, what.reason, now, **worth)
 
 

@@ -125,6 +125,7 @@ async def test_a_returned_lead_that_comes_back_is_not_offered_to_who_returned_it
     await api.post(f"/v1/leads/{lead.lead_id}/accept", json={"rep": anna})
     await api.post(f"/v1/leads/{lead.lead_id}/return", json={"rep": anna, "reason": "bad_timing", "note": "In May."})
     lead.stage = "returned"
+    clock.advance(timedelta(minutes=1))
     # It would be Anna's turn, as Ben was asked last.
     await hear(runtime, lead.moved("sql", "hold_ended", seq=7, score=90.0, temperature="hot"))
     await offer_all(runtime)
@@ -189,7 +190,8 @@ async def test_outcomes_lead_where_the_graph_says(
         f"handover.{kinds.get(step, step)}" for step in steps
     ]
     if steps[-1] == "won":
-        won = next(body for kind, body in told if kind == "handover.won")
+        place, won = next((place, body) for place, (kind, body) in enumerate(told) if kind == "handover.won")
+        assert [told[near][1]["to"] for near in (place - 1, place + 1)] == ["opportunity", "customer"]
         assert (won["value"], won["currency"], won["rep"]) == ("18400.00", "EUR", anna)
         assert told[-1][1]["value"] == "18400.00"
 
