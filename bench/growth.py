@@ -1,8 +1,8 @@
 """What an operation costs at ten thousand, a hundred thousand and a million leads.
 
-Some two thousand leads go all the way through a running installation; then every row that was made of them is
-multiplied inside the database, with ids of their own, until there are as many as wanted. Each operation is then done
-many times on leads chosen at random.
+For each size some two thousand leads go all the way through a running installation of its own; then every row that was
+made of them is multiplied inside the database, with ids of their own, until there are as many as wanted. When all are
+ready, each operation is done in turns on one after the other, on leads chosen at random among all it has.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import asyncpg
 import psutil
 
 from bench.ingest import CONNECTIONS, running
-from bench.load import post_leads
+from bench.load import Caller, post_leads
+from bench.shares import seconds_of, with_children
 from deploy.postgres import EmbeddedPostgres
-from services.handover.worklist import page
-from services.insights.timeline import read_timeline
 from services.scoring.app import service as scoring
+from services.scoring.domain.scored import Scored
 from shared.clock import uuid7
-from shared.database import Database
 from shared.events.capture import ActivityRecorded
 from shared.events.codec import Stored, encode_attributes, encode_body
 from shared.events.envelope import Attributes
@@ -43,29 +43,47 @@ SIZES = (10_000, 100_000, 1_000_000)
 TEMPLATE = 2_000
 BATCH = 500
 SCHEMAS = ("capture", "scoring", "handover", "insights")
+ASKED = ("capture", "handover", "insights")
+FALLBACK = {"HANDOVER_FALLBACK_EMAIL": "nobody@sales.example"}
 # Who they belong to, not what they are: the same for every copy.
 KEPT = {"rep_id", "owner"}
 
 
 @dataclass(frozen=True)
 class Costs:
-    """CPU milliseconds of the whole machine, less the driver's, per lead taken in and per event scored; milliseconds
-    until a page of the worklist and of a timeline is there."""
+    """CPU milliseconds of service and database together, per lead taken in and per event scored; milliseconds until a
+    page of the worklist and a timeline are answered."""
 
     intake: float
     scoring: float
     worklist: float
     timeline: float
 
+    @classmethod
+    def median(cls, turns: Sequence[Self]) -> Self:
+        return cls(*map(statistics.median, zip(*map(astuple, turns), strict=True)))
+
 
 def grow(sizes: Sequence[int] = SIZES, rounds: int = 5) -> dict[int, Costs]:
-    with tempfile.TemporaryDirectory(prefix="leadline-growth-") as folder:
+    with ExitStack() as stack:
+        # The largest first: of what the smaller ones hold nothing shall have left the system's cache meanwhile.
+        made = {size: stack.enter_context(_grown(size)) for size in sorted(sizes, reverse=True)}
+        return asyncio.run(_measure({size: made[size] for size in sizes}, rounds))
+
+
+@contextmanager
+def _grown(size: int) -> Generator[EmbeddedPostgres]:
+    """A server that holds so many leads."""
+    with tempfile.TemporaryDirectory(prefix=f"leadline-growth-{size}-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", shared_buffers="1GB")
         dsn = postgres.start()
         try:
-            with installation(Path(folder), dsn, HANDOVER_FALLBACK_EMAIL="nobody@sales.example") as made:
+            with installation(Path(folder), dsn, **FALLBACK) as made:
                 asyncio.run(_template(made.ports["capture"], dsn))
-            return asyncio.run(_measure_each(dsn, sizes, rounds))
+            began = time.perf_counter()
+            leads = asyncio.run(_multiply(dsn, size))
+            print(f"  {leads:>9,} leads made in {time.perf_counter() - began:.0f} s", flush=True)
+            yield postgres
         finally:
             postgres.stop()
 
@@ -88,35 +106,35 @@ async def _template(port: int, dsn: str) -> None:
     await connection.close()
 
 
-async def _measure_each(dsn: str, sizes: Sequence[int], rounds: int) -> dict[int, Costs]:
+# Changes two bytes of those that are random. The milliseconds at the front say the day of a log's row, the count behind
+# them tells apart what was made at once, and the last byte says the lane.
+_COPY_OF = """CREATE FUNCTION public.copy_of(id bytea, number int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT encode(set_byte(set_byte(id, 12, get_byte(id, 12) # (number >> 8)),
+                           13, get_byte(id, 13) # (number & 255)), 'hex')::uuid $$"""
+
+
+async def _multiply(dsn: str, wanted: int) -> int:
+    """Copy each row that belongs to a lead until there are about `wanted` leads; answers how many there are. What only
+    a reader at the end of a list looks at is left out."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute(_COPY_OF)
-    await connection.execute("SET synchronous_commit = off")
-    template = await connection.fetchval("SELECT count(*) FROM capture.lead")
-    await connection.execute("CREATE TABLE public.template AS SELECT lead_id FROM capture.lead")
-    copies, found = 1, dict[int, Costs]()
-    for size in sizes:
-        began = time.perf_counter()
-        wanted = max(round(size / template), copies)
-        await _multiply(connection, copies, wanted)
-        copies = wanted
-        print(f"  {template * copies:>9,} leads made in {time.perf_counter() - began:.0f} s", flush=True)
-        found[size] = await _measure(connection, dsn, rounds)
-    await connection.close()
-    return found
+    try:
+        await connection.execute(_COPY_OF)
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute("CREATE TABLE public.template AS SELECT lead_id FROM capture.lead")
+        template = await connection.fetchval("SELECT count(*) FROM public.template")
+        times = max(round(wanted / template), 1)
+        for table in await _tables(connection):
+            await connection.execute(await _copying(connection, table), 1, times - 1, timeout=3600)
+        await connection.execute("UPDATE insights.tally SET leads = leads * $1", times)
+        await connection.execute("VACUUM ANALYZE", timeout=3600)
+        await connection.execute("CHECKPOINT", timeout=3600)
+        return template * times
+    finally:
+        await connection.close()
 
 
-# Keeps the milliseconds at the front, which say the day of a log's row, and the last byte, which says the lane.
-_COPY_OF = """CREATE FUNCTION public.copy_of(id uuid, number int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT encode(overlay(uuid_send(id) PLACING int4send(number) FROM 11 FOR 4), 'hex')::uuid $$"""
-
-
-async def _multiply(connection: asyncpg.Connection, copies: int, wanted: int) -> None:
-    """Add the copies `copies` to `wanted - 1` of each row that belongs to a lead of the template. What only a reader at
-    the end of a list looks at is left out."""
-    if wanted <= copies:
-        return
-    tables = await connection.fetch(
+async def _tables(connection: asyncpg.Connection) -> list[str]:
+    rows = await connection.fetch(
         """SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'lead_id' AND NOT a.attisdropped
            WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
@@ -124,11 +142,12 @@ async def _multiply(connection: asyncpg.Connection, copies: int, wanted: int) ->
                AND c.oid::regclass::text NOT IN ('handover.feed', 'insights.flow')""",
         SCHEMAS,
     )
-    for table in tables:
-        await connection.execute(await _copying(connection, table["name"]), copies, wanted - 1, timeout=3600)
-    await connection.execute("UPDATE insights.tally SET leads = leads * $2 / $1", copies, wanted)
-    await connection.execute("VACUUM ANALYZE", timeout=3600)
-    await connection.execute("CHECKPOINT", timeout=3600)
+    return [row["name"] for row in rows]
+
+
+# A contact point of a copy stands anywhere among all others, as those of new leads do.
+_ANYWHERE = r"""regexp_replace(
+    t.key, '[0-9]+', ((hashtext(n || t.key)::bigint & 2147483647) % 300000) || '.' || n || '.\&')"""
 
 
 async def _copying(connection: asyncpg.Connection, table: str) -> str:
@@ -140,11 +159,11 @@ async def _copying(connection: asyncpg.Connection, table: str) -> str:
     values: list[str] = []
     for column in columns:
         if column["kind"] == "uuid" and column["name"] not in KEPT:
-            values.append(f"public.copy_of(t.{column['name']}, n)")
+            values.append(f"public.copy_of(uuid_send(t.{column['name']}), n)")
         elif column["name"] == "pos":
             values.append(f"nextval('{table.replace('_log', '_pos')}')")
         elif table == "capture.identity" and column["name"] == "key":
-            values.append("split_part(t.key, ':', 1) || ':' || n || '.' || split_part(t.key, ':', 2)")
+            values.append(_ANYWHERE)
         else:
             values.append(f"t.{column['name']}")
     return f"""INSERT INTO {table} ({", ".join(column["name"] for column in columns)})
@@ -152,52 +171,102 @@ async def _copying(connection: asyncpg.Connection, table: str) -> str:
         WHERE t.lead_id IN (SELECT lead_id FROM public.template)"""
 
 
-async def _measure(connection: asyncpg.Connection, dsn: str, rounds: int) -> Costs:
-    leads = await _some_leads(connection, random.Random(7), BATCH * rounds)
-    intake, scored = await _intake(dsn, rounds), await _scoring(connection, dsn, leads)
-    database = Database(dsn, name="bench")
-    async with database.connection() as reading:
-        worklist = await _seconds(partial(page, reading, test=False, rep=None, after=None, limit=50) for _ in leads)
-        timeline = await _seconds(partial(read_timeline, reading, lead_id, None, 100) for lead_id in leads)
-    await database.close()
-    return Costs(intake, scored, worklist * 1000, timeline * 1000)
-
-
-async def _some_leads(connection: asyncpg.Connection, dice: random.Random, count: int) -> list[UUID]:
-    """Leads at random, each once: copies and originals alike."""
-    rows = await connection.fetch("SELECT lead_id FROM capture.lead WHERE body IS NOT NULL")
-    return dice.sample([row["lead_id"] for row in rows], count)
-
-
-async def _intake(dsn: str, rounds: int) -> float:
-    (port,) = free_ports(1)
-    environment = {"DATABASE_URL": dsn, "LEADLINE_API_KEY": KEY, "CAPTURE_PORT": str(port), "CAPTURE_DEMO_SITE": "on"}
-    costs: list[float] = []
-    with running(["services.capture", "api"], port, environment):
+async def _measure(made: dict[int, EmbeddedPostgres], rounds: int) -> dict[int, Costs]:
+    """In turns; the first turn of each only warms it up."""
+    found: dict[int, list[Costs]] = {size: [] for size in made}
+    with ExitStack() as stack:
+        sides = {size: stack.enter_context(_served(postgres)) for size, postgres in made.items()}
+        chosen = {size: await _some_leads(postgres.dsn(), BATCH * (rounds + 1)) for size, postgres in made.items()}
         for number in range(rounds + 1):
-            busy, own = _busy(), _own()
-            taken = await post_leads(port, 3.0, CONNECTIONS, "X-Site-Key: pk_demo\r\n", seed=uuid7().int % 10**9)
-            if number:
-                costs.append((_busy() - busy - (_own() - own)) / len(taken.seconds) * 1000)
-    return statistics.median(costs)
+            for size, side in sides.items():
+                turn = await side.turn(chosen[size][number * BATCH : (number + 1) * BATCH])
+                print(f"  {size:>9,} " + "".join(f"{cost:9.2f}" for cost in astuple(turn)), flush=True)
+                if number:
+                    found[size].append(turn)
+    return {size: Costs.median(turns) for size, turns in found.items()}
 
 
-async def _scoring(connection: asyncpg.Connection, dsn: str, leads: Sequence[UUID]) -> float:
-    runtime = Runtime(scoring, Settings.model_validate({"database_url": dsn, "api_key": KEY}))
-    costs: list[float] = []
-    try:
-        for start in range(0, len(leads), BATCH):
-            rows = await connection.fetch(
-                "SELECT lead_id, activity_seq, card_version FROM scoring.standing WHERE lead_id = ANY($1)",
-                leads[start : start + BATCH],
-            )
+@contextmanager
+def _served(postgres: EmbeddedPostgres) -> Iterator[Side]:
+    """The services that are asked, on this server."""
+    ports = dict(zip(ASKED, free_ports(len(ASKED)), strict=True))
+    environment = {"DATABASE_URL": postgres.dsn(), "LEADLINE_API_KEY": KEY, "CAPTURE_DEMO_SITE": "on", **FALLBACK}
+    environment |= {"LEADLINE_DATA_DIR": str(postgres.data_dir.parent)}
+    environment |= {f"{name.upper()}_PORT": str(port) for name, port in ports.items()}
+    server = psutil.Process(int((postgres.data_dir / "postmaster.pid").read_text().split()[0]))
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(running([f"services.{name}", "api"], port, environment))
+            for name, port in ports.items()
+        }
+        yield Side(postgres.dsn(), server, processes["capture"], ports)
+
+
+async def _some_leads(dsn: str, count: int) -> list[UUID]:
+    """Leads at random, each once: copies and originals alike."""
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch("SELECT lead_id FROM capture.lead WHERE body IS NOT NULL ORDER BY lead_id")
+    await connection.close()
+    return random.Random(7).sample([row["lead_id"] for row in rows], count)
+
+
+@dataclass(frozen=True)
+class Side:
+    """An installation of one size."""
+
+    dsn: str
+    server: psutil.Process
+    capture: psutil.Process
+    ports: dict[str, int]
+
+    async def turn(self, leads: Sequence[UUID]) -> Costs:
+        return Costs(
+            intake=await self._intake(),
+            scoring=await self._scoring(leads),
+            worklist=await self._asking("handover", ["/v1/worklist?limit=50"] * len(leads)),
+            timeline=await self._asking("insights", [f"/v1/leads/{lead_id}/timeline" for lead_id in leads]),
+        )
+
+    async def _intake(self) -> float:
+        busy = self._busy()
+        seed = uuid7().int % 10**9
+        taken = await post_leads(self.ports["capture"], 3.0, CONNECTIONS, "X-Site-Key: pk_demo\r\n", seed)
+        return (self._busy() - busy) / len(taken.seconds) * 1000
+
+    def _busy(self) -> float:
+        return with_children(self.server) + seconds_of(self.capture)
+
+    async def _scoring(self, leads: Sequence[UUID]) -> float:
+        async with _scorer(self.dsn) as runtime:
+            async with runtime.database.connection() as connection:
+                rows = await connection.fetch(
+                    "SELECT lead_id, activity_seq, card_version FROM scoring.standing WHERE lead_id = ANY($1)", leads
+                )
             told = [_page_viewed(row["lead_id"], row["activity_seq"] + 1, row["card_version"]) for row in rows]
-            busy = _busy()
+            busy = with_children(self.server) + _own()
             await runtime.consumer.take(told)
-            costs.append((_busy() - busy) / len(told) * 1000)
+            return (with_children(self.server) + _own() - busy) / len(told) * 1000
+
+    async def _asking(self, service: str, paths: Sequence[str]) -> float:
+        """Milliseconds until the median answer."""
+        caller = await Caller.at(self.ports[service], f"Authorization: Bearer {KEY}\r\n")
+        seconds: list[float] = []
+        for path in paths:
+            began = time.perf_counter()
+            status, said = await caller.get(path)
+            seconds.append(time.perf_counter() - began)
+            assert status == 200, said
+        caller.writer.close()
+        return statistics.median(seconds) * 1000
+
+
+@asynccontextmanager
+async def _scorer(dsn: str) -> AsyncGenerator[Runtime[Scored]]:
+    runtime = Runtime(scoring, Settings.model_validate({"database_url": dsn, "api_key": KEY}))
+    try:
+        yield runtime
     finally:
         await runtime.database.close()
-    return statistics.median(costs[1:])
 
 
 def _page_viewed(lead_id: UUID, seq: int, card_version: int) -> Stored:
@@ -216,22 +285,6 @@ def _page_viewed(lead_id: UUID, seq: int, card_version: int) -> Stored:
         attributes=encode_attributes(attributes),
         body=encode_body(event),
     )
-
-
-async def _seconds(questions: Iterable[Callable[[], Awaitable[object]]]) -> float:
-    """Of the median question."""
-    seconds: list[float] = []
-    for ask in questions:
-        began = time.perf_counter()
-        await ask()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
-
-
-def _busy() -> float:
-    """CPU seconds that the machine has worked."""
-    times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 
 
 def _own() -> float:

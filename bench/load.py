@@ -66,10 +66,17 @@ class Caller:
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nIdempotency-Key: {key}\r\n{self.headers}\r\n"
         )
-        self.writer.write(head.encode() + body)
+        status, said = await self._ask(head.encode() + body)
+        return status == 202, said
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{self.headers}\r\n".encode())
+
+    async def _ask(self, request: bytes) -> tuple[int, bytes]:
+        self.writer.write(request)
         answer = await self.reader.readuntil(b"\r\n\r\n")
-        said = await self.reader.readexactly(_length(answer))
-        return answer.startswith(b"HTTP/1.1 202"), said
+        return int(answer[9:12]), await self.reader.readexactly(_length(answer))
 
 
 async def post_leads(port: int, seconds: float, connections: int, headers: str, seed: int) -> Measured:

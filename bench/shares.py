@@ -26,12 +26,12 @@ class Parts:
 
     def worked(self) -> dict[str, float]:
         """CPU seconds of each part since it was started."""
-        found = {service: _seconds(process) for service, process in self._services.items()}
-        server, watching, own = self._watcher.parent(), _seconds(self._watcher), os.times()
+        found = {service: seconds_of(process) for service, process in self._services.items()}
+        server, watching, own = self._watcher.parent(), seconds_of(self._watcher), os.times()
         assert server is not None
-        found["PostgreSQL"] = _with_children(server) - watching
+        found["PostgreSQL"] = with_children(server) - watching
         if self._kafka is not None:
-            found["Kafka"] = _seconds(self._kafka)
+            found["Kafka"] = seconds_of(self._kafka)
         found["caller"] = own.user + own.system + watching
         return found
 
@@ -46,14 +46,14 @@ def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str
     return {part: after[part] - before[part] for part in after}
 
 
-def _with_children(server: psutil.Process) -> float:
+def with_children(server: psutil.Process) -> float:
     """Also of those that have ended."""
     times = server.cpu_times()
-    running = sum(_seconds(one) for one in server.children(recursive=True))
+    running = sum(seconds_of(one) for one in server.children(recursive=True))
     return times.user + times.system + times.children_user + times.children_system + running
 
 
-def _seconds(process: psutil.Process) -> float:
+def seconds_of(process: psutil.Process) -> float:
     with suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return times.user + times.system
