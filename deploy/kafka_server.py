@@ -26,6 +26,8 @@ DEFAULT_PORT = 9092
 _CLUSTER_ID = "bGVhZGxpbmUtbG9jYWwtMQ"  # any 16 bytes in URL-safe base64
 _START_SECONDS = 90
 _STOP_SECONDS = 30
+# On two cores a start takes 4 s of processor time instead of 7: no code is compiled twice, one thread collects.
+_QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _METADATA_REQUEST = (3, 4)  # key and version; version 4 is old enough for every Kafka 4 broker
 
 _PROPERTIES = {
@@ -156,7 +158,7 @@ class KafkaServer:
             raise KafkaFailed(f"Kafka's storage could not be set up:\n{(outcome.stdout + outcome.stderr)[-2000:]}")
 
     def _launch(self, java: Path, jars: Path) -> None:
-        command = [*_java(java, jars, "-Xmx512m", "-Xms128m"), "kafka.Kafka", str(self._properties_file)]
+        command = [*_java(java, jars, "-Xmx512m", "-Xms128m", *_QUICK), "kafka.Kafka", str(self._properties_file)]
         with self.log.open("wb") as log:
             # Its own session: a Ctrl-C meant for the starter must not reach the broker past an orderly stop.
             self._process = subprocess.Popen(
