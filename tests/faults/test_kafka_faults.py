@@ -96,7 +96,7 @@ async def test_a_relay_killed_after_the_acknowledgement_sends_again_and_a_hearer
     print(f"  the killed relay's {len(once)} events were sent again {seconds:.1f} s after the next one's start")
     hearer = line.start("hear", TOY_KILL="after_commit", TOY_CHANCE="1")
     await ended(hearer)
-    done = await effects(line)
+    done = (await line.fetch("SELECT count(*) FROM scoring.effect"))[0][0]  # a first batch may hold cards alone
     assert done > 0
     line.start("hear")
     await line.until_all_heard()
