@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -20,15 +21,17 @@ async def patiently(
     """Do `work` for ever; it answers after how many seconds it wants to be done again.
 
     What may pass by itself, the errors of `passing` too, is logged as `interrupted` and waited out. All else is raised.
+    Work that went well for longer than a pause is begun again as soon as that which never failed.
     """
     pause = FIRST_PAUSE
     while True:
+        began = time.monotonic()
         try:
-            rest = await work()
-            pause = FIRST_PAUSE
+            rest, pause = await work(), FIRST_PAUSE
         except Exception as error:
             if not (is_transient(error) or isinstance(error, passing)):
                 raise
             logger.warning(interrupted, service=service, error=type(error).__name__)
+            pause = pause if time.monotonic() - began < LONGEST_PAUSE else FIRST_PAUSE
             rest, pause = pause, min(pause * 2, LONGEST_PAUSE)
         await asyncio.sleep(rest)

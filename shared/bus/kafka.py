@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError
 
@@ -95,11 +95,20 @@ async def producing(bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
         yield producer
     finally:
         # An idempotent producer with unsent records waits for ever; what it held is still in the log.
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
-        except (TimeoutError, KafkaError):
+        if not await ended(producer, STOP_SECONDS):
             logger.warning("producer_abandoned")
+            if (sender := producer._sender.sender_task) is not None:  # pyright: ignore[reportPrivateUsage]
+                sender.cancel()
+            await producer.client.close()
+
+
+async def ended(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float) -> bool:
+    """Whether a client that was told to stop did so in time. One that waits to ask again may end with a cancellation
+    that nobody meant for us."""
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait([stopping], timeout=seconds)
+    stopping.cancel()
+    return stopping.done() and not stopping.cancelled() and stopping.exception() is None
 
 
 async def publish(producer: AIOKafkaProducer, prefix: str, stored: Sequence[Stored]) -> None:

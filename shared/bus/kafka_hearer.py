@@ -16,7 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import metrics
-from shared.bus.kafka import PARTITIONS, RETRY_MS, ensure_topics
+from shared.bus.kafka import PARTITIONS, RETRY_MS, ended, ensure_topics
 from shared.clock import EPOCH
 from shared.database import is_transient
 from shared.events.codec import Stored, Undecodable, from_record
@@ -41,6 +41,9 @@ HEARING = "hear"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 # A client that is well is answered twice a second for each of its partitions, also where there is nothing new.
 DEAF_SECONDS = 60.0
+# One that was not answered for so long is cut off from Kafka: that is waited out. A new client would find
+# the old one still in its group, which could not say that it left, and would wait for its end.
+ANSWERED_SECONDS = 2.0
 # One that reads but finds nobody to commit to, as after two deaths of a broker in a row, has lost its coordinator for
 # good. A broker that starts takes less.
 UNCOMMITTED_SECONDS = 20.0
@@ -79,23 +82,15 @@ class KafkaHearer:
         self.progress.rest(HEARING)
         await ensure_topics(self.bootstrap, self.prefix, self.topics)
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            group_id=f"{self.prefix}leadline-{self.service}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            bootstrap_servers=self.bootstrap, group_id=f"{self.prefix}leadline-{self.service}",
+            enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
             # Also how long a connection that has silently died is listened to.
-            request_timeout_ms=15_000,
-            retry_backoff_ms=RETRY_MS,
+            request_timeout_ms=15_000, retry_backoff_ms=RETRY_MS,
             # The least that brokers allow unless told otherwise: so long its group waits for a member that was killed.
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=1_500,
-            rebalance_timeout_ms=60_000,
-            max_poll_interval_ms=120_000,
-            max_partition_fetch_bytes=READ_AHEAD_BYTES,
-            metadata_max_age_ms=METADATA_SECONDS * 1000,
-            partition_assignment_strategy=[RangePartitionAssignor],
-        )
+            session_timeout_ms=6_000, heartbeat_interval_ms=1_500, rebalance_timeout_ms=60_000,
+            max_poll_interval_ms=120_000, max_partition_fetch_bytes=READ_AHEAD_BYTES,
+            metadata_max_age_ms=METADATA_SECONDS * 1000, partition_assignment_strategy=[RangePartitionAssignor],
+        )  # fmt: skip
         kafka.subscribe([self.prefix + topic for topic in self.topics])
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -108,11 +103,9 @@ class KafkaHearer:
         finally:
             self.progress.ready = False
             self.progress.alive(HEARING)
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await kafka.stop()
-            except (TimeoutError, KafkaError):
+            if not await ended(kafka, STOP_SECONDS):
                 logger.warning("consumer_abandoned", service=self.service)
+                await kafka._client.close()  # pyright: ignore[reportPrivateUsage]
             self._done.clear()
             self._answers.clear()
 
@@ -165,7 +158,7 @@ class KafkaHearer:
         """
         mine = kafka.assignment()
         done = {at: offset for at, offset in self._done.items() if at in mine and offset <= self._position(kafka, at)}
-        if not done:
+        if not done or not self._is_answered():
             self._committed_well = time.monotonic()
             return
         try:
@@ -179,6 +172,11 @@ class KafkaHearer:
             if time.monotonic() - self._committed_well > UNCOMMITTED_SECONDS:
                 raise Deaf from error
         self._committed_at = time.monotonic()
+
+    def _is_answered(self) -> bool:
+        """Whether Kafka has answered lately; while it has not, nobody waits for it to take offsets."""
+        now = time.monotonic()
+        return any(at and now - since < ANSWERED_SECONDS for at, since in self._answers.values())
 
     def _expect_answers(self, kafka: AIOKafkaConsumer) -> None:
         """Raises `Deaf` when a partition has had none for long; one that has just been assigned begins now."""
