@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,13 +24,15 @@ LOCK_SECONDS = 5
 IDLE_IN_TRANSACTION_SECONDS = 20
 ACQUIRE_SECONDS = 1.0
 CONNECT_SECONDS = 3.0
+# Whoever does not even acknowledge what was sent is no more, as after a failover: no statement need run out of time.
+DEAD_SECONDS = 4
 
 _SERVER_SETTINGS = {
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
-    "lock_timeout": f"{LOCK_SECONDS}s",
+    "statement_timeout": f"{STATEMENT_SECONDS}s", "lock_timeout": f"{LOCK_SECONDS}s", "timezone": "UTC",
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
-    "timezone": "UTC",
-}
+    # The server looks too whether we are there: it holds locks for us.
+    "tcp_user_timeout": f"{DEAD_SECONDS}s", "tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1",
+}  # fmt: skip
 
 # By what PostgreSQL calls their class: the connection, its resources, a lost race, an operator at work, a lock in use.
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -69,6 +72,9 @@ async def _leave(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    connected: socket.socket = connection._transport.get_extra_info("socket")  # pyright: ignore
+    if connected.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1000)
     await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
 
 
@@ -85,15 +91,10 @@ class Database:
         if self._pool is None:
             # Without a connection to begin with there is nothing to wait for, so no other task comes between.
             self._pool = await asyncpg.create_pool(
-                self.url,
-                min_size=0,
-                max_size=self._size,
-                timeout=CONNECT_SECONDS,
+                self.url, min_size=0, max_size=self._size, timeout=CONNECT_SECONDS, init=_prepare, reset=_leave,
                 command_timeout=STATEMENT_SECONDS + 2,
                 server_settings=_SERVER_SETTINGS | {"application_name": f"leadline-{self._name}"},
-                init=_prepare,
-                reset=_leave,
-            )
+            )  # fmt: skip
         return self._pool
 
     @asynccontextmanager

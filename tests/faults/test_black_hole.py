@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from shared.clock import uuid7
 from tests.support.capturing import Capturing, capturing
+from tests.support.forked import PROJECT
 from tests.support.line import Line, Verdict, verdict
 from tests.support.servers import Databases
 from tests.support.toys import SPEAKER, speak, toy
@@ -65,3 +71,25 @@ async def test_a_hearer_waits_holds_nothing_back_and_goes_on(toy_dsn: str, lose:
         assert await verdict(line) == Verdict(lost=0, doubled=0, disordered=0, effects=50 * 7)
     finally:
         line.stop()
+
+
+@cache
+def packets_can_be_lost() -> bool:
+    """Whether we may have a network of our own, with rules."""
+    try:
+        return not subprocess.run(["unshare", "--net", "iptables", "-L"], capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return False
+
+
+def test_connections_whose_packets_get_lost_are_given_up_by_both_ends_within_seconds(tmp_path: Path) -> None:
+    if not packets_can_be_lost():
+        pytest.skip("losing packets takes root, unshare and iptables")
+    measured = subprocess.run(
+        ["unshare", "--net", sys.executable, "-m", "tests.support.lost_packets", str(tmp_path)],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert measured.returncode == 0, measured.stderr[-3000:]
+    seconds = json.loads(measured.stdout.splitlines()[-1])
+    print(f"  seconds after the network was well again: {seconds}")
+    assert max(seconds.values()) < 8
