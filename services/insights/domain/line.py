@@ -65,4 +65,5 @@ def _moved(move: StageChanged) -> Line:
 def _scored(score: ScoreChanged) -> Line:
     said = f"Score {whole(score.score)}" + (f", {score.temperature}" if score.temperature else "")
     change = None if score.previous_score is None else score.score - score.previous_score
-    return Line(said, points(score.top_reasons), points=change)
+    fell = "Still counts most: " if change is not None and change < 0 and score.top_reasons else ""
+    return Line(said, fell + points(score.top_reasons), points=change)

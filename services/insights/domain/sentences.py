@@ -171,9 +171,11 @@ def _became(move: StageChanged) -> str:
 @_tells(ScoreChanged)
 def _score(score: ScoreChanged) -> str:
     said = f"Score {whole(score.score)}" + (f" ({score.temperature})" if score.temperature else "")
-    if score.previous_score is not None and round(score.previous_score, 1) != round(score.score, 1):
-        said += f", {signed(score.score - score.previous_score)}"
-    return f"{said}: {points(score.top_reasons)}" if score.top_reasons else said
+    change = 0.0 if score.previous_score is None else round(score.score, 1) - round(score.previous_score, 1)
+    said += f", {signed(change)}" if change else ""
+    # What counts most does not explain a fall.
+    joined = "; what still counts most: " if change < 0 else ": "
+    return said + joined + points(score.top_reasons) if score.top_reasons else said
 
 
 def _channel(channel: str) -> str:

@@ -75,6 +75,10 @@ TOLD: list[tuple[Event, str]] = [
         scored(previous_score=32.0, top_reasons=[TopReason("demo", 25.0, "Asked for a demo"), TopReason("old", -4.1)]),
         "Score 57 (warm), +25.0: +25.0 asked for a demo, −4.1 old",
     ),
+    (
+        scored(previous_score=72.0, top_reasons=[TopReason("demo", 25.0, "Asked for a demo")]),
+        "Score 57 (warm), −15.0; what still counts most: +25.0 asked for a demo",
+    ),
     (nurture.Enrolled(journey="welcome"), "Began the journey 'welcome'"),
     (nurture.Sent(journey="welcome", step="hello"), "Mail 'hello' sent"),
     (nurture.Sent(journey="welcome", step="hello", channel="sms"), "Text message 'hello' sent"),
@@ -200,6 +204,8 @@ def test_a_score_on_the_page_has_the_points_it_rose_by() -> None:
     told = line(ScoreChanged.type, kept(scored(previous_score=32.0, top_reasons=[TopReason("demo", 25.0)])), UTC)
     assert (told.summary, told.detail, told.points) == ("Score 57, warm", "+25.0 demo", 25.0)
     assert line(ScoreChanged.type, kept(scored()), UTC).points is None
+    fell = line(ScoreChanged.type, kept(scored(previous_score=72.0, top_reasons=[TopReason("demo", 25.0)])), UTC)
+    assert (fell.detail, fell.points) == ("Still counts most: +25.0 demo", -15.0)
 
 
 def test_a_moment_on_the_page_is_told_in_its_timezone_on_the_second_line() -> None:
