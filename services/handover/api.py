@@ -267,4 +267,5 @@ def _item(row: Any, now: datetime, *, named: bool) -> WorklistItem:
         company=(named and row["company"]) or "",
         email=(taken and row["email"]) or "",
         phone=(taken and row["phone"]) or "",
+        message=(taken and row["message"]) or "",
     )

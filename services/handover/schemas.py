@@ -157,7 +157,7 @@ class Standing(BaseModel):
 class WorklistItem(BaseModel):
     """`owner` is the rep who is asked or holds the lead; `waits_for` says why nobody could be asked yet.
 
-    `email` and `phone` are told once a rep has taken the lead.
+    `email`, `phone` and `message`, what the person wrote, are told once a rep has taken the lead.
     """
 
     lead_id: UUID
@@ -174,6 +174,7 @@ class WorklistItem(BaseModel):
     company: str
     email: str = ""
     phone: str = ""
+    message: str = ""
 
 
 class OfferTold(BaseModel):

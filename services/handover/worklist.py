@@ -27,7 +27,7 @@ async def page(
         conditions.append(_beyond(len(values)))
         values += after
     return await connection.fetch(
-        f"""SELECT l.*, (-coalesce(l.score, 0)) AS minus_score, c.name, c.company, c.email, c.phone,
+        f"""SELECT l.*, (-coalesce(l.score, 0)) AS minus_score, c.name, c.company, c.email, c.phone, c.message,
                 r.name AS owner_name
             FROM handover.lead l
             LEFT JOIN handover.card c USING (lead_id)

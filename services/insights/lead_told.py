@@ -89,18 +89,19 @@ def _card(said: Mapping[str, Any]) -> dict[str, object]:
         "points": said["contact_points"],
         "answers": {words(name): value for name, value in said["answers"].items()},
         "message": said["message"],
-        "first": _touch(first),
-        "last": _touch(last) if last != first else "",
+        "first": where_from(first),
+        "last": where_from(last) if last != first else "",
         "site": said["site"],
         "product": said["product"],
         "created_at": datetime.fromisoformat(said["created_at"]) if said["created_at"] else None,
     }
 
 
-def _touch(touch: Mapping[str, Any]) -> str:
-    """`google, cpc, spring`"""
-    named = [touch[name] for name in ("channel", "source", "medium", "campaign") if touch[name]]
-    return ", ".join(dict.fromkeys(named))
+def where_from(touch: Mapping[str, Any]) -> str:
+    """`paid search, google, cpc, spring`"""
+    channel = str(touch["channel"]).replace("_", " ")  # a word of ours; the others are what was posted
+    named = [channel, *(str(touch[name]) for name in ("source", "medium", "campaign"))]
+    return ", ".join(dict.fromkeys(name for name in named if name))
 
 
 def _offer(offer: Mapping[str, Any]) -> dict[str, object]:

@@ -99,6 +99,7 @@ ALL_WORK = Sample(
                 "company": "Norrvik Logistics", "stage": stage, "temperature": "hot", "score": 84.0,
                 "reason": "Asked for a demo 42 seconds ago", "owner_name": rep, "due_at": due, "since": NOW,
                 "waits_for": "", "email": "mara@example.com", "phone": "+46 70 174 06 42",
+                "message": "Two reefers lost in September, we need proof per pallet.",
             }
             for stage, rep, due in (
                 ("handed_over", "Daniel Osei", NOW + timedelta(minutes=15)),

@@ -58,6 +58,7 @@ async def test_a_rep_who_signed_in_sees_and_answers_what_is_theirs_and_in_no_oth
     ingrid, daniel = await add_rep(api, "Ingrid"), await add_rep(api, "Daniel")
     first, second = Told(clock), Told(clock)
     await hear(runtime, first.asked_for_a_demo(score=57.0), second.asked_for_a_demo(score=56.0))
+    await hear(runtime, *(told.card(message="Proof per pallet, please.") for told in (first, second)))
     await offer_all(runtime)
     items = (await api.get("/v1/worklist")).json()["items"]
     owners = {item["owner"]: item["lead_id"] for item in items}
@@ -67,7 +68,7 @@ async def test_a_rep_who_signed_in_sees_and_answers_what_is_theirs_and_in_no_oth
     signed_in = {"Authorization": f"Bearer {token}"}
 
     (item,) = (await api.get("/v1/worklist", headers=signed_in)).json()["items"]
-    assert (item["lead_id"], item["name"], item["email"]) == (owners[daniel], "Mara Lindqvist", "")
+    assert (item["lead_id"], item["name"], item["email"] + item["message"]) == (owners[daniel], "Mara Lindqvist", "")
     assert (await api.get("/v1/worklist", params={"rep": ingrid}, headers=signed_in)).status_code == 403
     assert (await api.get(f"/v1/leads/{owners[daniel]}/offers", headers=signed_in)).status_code == 403
     for lead_id, rep, status in (
@@ -78,7 +79,7 @@ async def test_a_rep_who_signed_in_sees_and_answers_what_is_theirs_and_in_no_oth
         answer = await api.post(f"/v1/leads/{lead_id}/accept", json={"rep": rep}, headers=signed_in)
         assert answer.status_code == status, answer.text
     (item,) = (await api.get("/v1/worklist", headers=signed_in)).json()["items"]
-    assert item["email"] == "mara@norrvik.example"
+    assert (item["email"], item["message"]) == ("mara@norrvik.example", "Proof per pallet, please.")
     lost = {"outcome": "lost", "reason": "no_budget"}
     theirs = await api.post(f"/v1/leads/{owners[ingrid]}/outcome", json=lost, headers=signed_in)
     assert theirs.status_code == 409

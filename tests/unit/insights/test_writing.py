@@ -11,6 +11,7 @@ import pytest
 from services.insights.answers import as_amount
 from services.insights.domain.days import Days, age
 from services.insights.domain.figures import money, percent, points, signed
+from services.insights.lead_told import where_from
 
 DAYS = Days(ZoneInfo("Europe/Stockholm"))
 NOW = datetime(2026, 11, 17, 13, 32, 8, tzinfo=UTC)
@@ -89,3 +90,9 @@ def test_a_comma_before_cents_is_a_point_and_one_that_may_stand_for_thousands_is
     typed: str, sent: str
 ) -> None:
     assert as_amount(typed) == sent
+
+
+def test_where_a_lead_came_from_is_told_once_each_and_without_codes() -> None:
+    touch = {"channel": "paid_search", "source": "google", "medium": "cpc", "campaign": "spring_sale"}
+    assert where_from(touch) == "paid search, google, cpc, spring_sale"
+    assert where_from({"channel": "email", "source": "", "medium": "email", "campaign": ""}) == "email"
