@@ -19,6 +19,7 @@ from deploy.kafka_server import KafkaServer
 from deploy.postgres import EmbeddedPostgres
 from tests.support.harm import Harm
 from tests.support.installation import Installation, installation
+from tests.support.mail_sink import mail_sink
 from tests.support.servers import Databases
 from tests.support.trial import Trial
 
@@ -47,8 +48,9 @@ def harm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harm]:
             kafka = KafkaServer(tmp_path / "kafka")
             carrier = {"KAFKA_BOOTSTRAP_SERVERS": kafka.start(), "KAFKA_TOPIC_PREFIX": f"f{uuid4().hex[:6]}."}
             servers.callback(kafka.stop)
-        with installation(tmp_path, dsn, **carrier) as inst:
-            yield Harm(_ready(inst), random.Random(SEED), postgres, kafka)
+        mails = servers.enter_context(mail_sink(tmp_path))
+        with installation(tmp_path, dsn, SMTP_URL=mails.url, **carrier) as inst:
+            yield Harm(_ready(inst), random.Random(SEED), postgres, kafka, mails)
 
 
 @pytest.mark.long
@@ -60,5 +62,6 @@ def test_nothing_is_lost_doubled_or_disordered(harm: Harm, tmp_path: Path) -> No
 
 
 def test_in_a_short_run_nothing_is_lost_doubled_or_disordered_either(fresh_database: Databases, tmp_path: Path) -> None:
-    with installation(tmp_path, fresh_database()) as inst:
-        Trial(Harm(_ready(inst), random.Random(SEED)), tmp_path / "journal", SEED, 100, 3, 20).run()
+    with mail_sink(tmp_path) as mails, installation(tmp_path, fresh_database(), SMTP_URL=mails.url) as inst:
+        harm = Harm(_ready(inst), random.Random(SEED), mails=mails)
+        Trial(harm, tmp_path / "journal", SEED, 100, 3, 20).run()

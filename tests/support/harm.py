@@ -19,6 +19,7 @@ from deploy.kafka_server import KafkaServer
 from deploy.postgres import EmbeddedPostgres
 from shared.events.topics import SERVICES, Topic
 from tests.support.installation import KEY, Installation
+from tests.support.mail_sink import MailSink
 from tests.support.plain_http import NO_CERTIFICATES
 
 HEAL_SECONDS = 90.0
@@ -44,6 +45,7 @@ class Harm:
     dice: random.Random
     postgres: EmbeddedPostgres | None = None
     kafka: KafkaServer | None = None
+    mails: MailSink | None = None
     done: list[Wound] = field(default_factory=list[Wound])
     probes: list[str] = field(default_factory=list[str])
 
@@ -67,6 +69,8 @@ class Harm:
             kinds += [self._kill_postgres, self._pause_postgres]
         if self.kafka is not None:
             kinds += [self._kill_kafka, self._pause_kafka]
+        if self.mails is not None:
+            kinds += [self._kill_the_mail_server, self._pause_the_mail_server]
         if "KAFKA_BOOTSTRAP_SERVERS" in self.inst.environment:
             kinds.append(self._send_events_again)
         return kinds
@@ -143,6 +147,22 @@ class Harm:
         broker.suspend()
         time.sleep(seconds)
         broker.resume()
+        return f"for {seconds:.1f} s", time.monotonic()
+
+    def _kill_the_mail_server(self) -> tuple[str, float]:
+        assert self.mails is not None
+        away = self.dice.uniform(0, 4)
+        self.mails.kill()
+        time.sleep(away)
+        self.mails.start()
+        return f"away for {away:.1f} s", time.monotonic()
+
+    def _pause_the_mail_server(self) -> tuple[str, float]:
+        assert self.mails is not None
+        seconds = self.dice.uniform(1, 6)
+        process = self.mails.pause()
+        time.sleep(seconds)
+        process.resume()
         return f"for {seconds:.1f} s", time.monotonic()
 
     def _send_events_again(self) -> tuple[str, float]:

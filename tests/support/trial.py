@@ -16,14 +16,17 @@ from uuid import UUID
 
 import asyncpg
 
+from services.handover.mailer import CLAIMED_AT_ONCE
+from shared.mail import CONNECTIONS
 from tests.support.audit import audit, heard_everything
 from tests.support.forked import PROJECT
 from tests.support.harm import Harm
 from tests.support.recount import recount
 
 CALLERS = 12
+_OFFER_MAILS = "SELECT offer_id, state FROM handover.mail"
 # What may pass from the heal to the first lead that went all the way, for 99 of 100 faults.
-RECOVERED = {"service": 15.0, "postgres": 10.0, "kafka": 20.0}
+RECOVERED = {"service": 15.0, "postgres": 10.0, "kafka": 20.0, "mail": 15.0}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Trial:
         inst.until(lambda: asyncio.run(_all_mails_left(inst.dsn)), 900)
         inst.until(lambda: asyncio.run(heard_everything(inst.dsn)), 300)
         found = asyncio.run(audit(inst.dsn, acknowledged))
+        if self.harm.mails is not None:
+            found.wrong += asyncio.run(_check_mails(inst.dsn, self.harm.mails.taken(), len(self.harm.done)))
         self._report(len(acknowledged), time.monotonic() - began, found.wrong)
         assert found.wrong == []
         assert recount(found.lives).equals(inst.get("insights", "/v1/funnel"))
@@ -99,6 +104,38 @@ class Trial:
         print(f"  asked again after: {dict(errors)}")
         for kind, found in self._by_kind().items():
             print(f"  recovered from {kind}: median {statistics.median(found):.1f} s, longest {max(found):.1f} s")
+
+
+async def _check_mails(dsn: str, taken: Counter[str], faults: int) -> list[str]:
+    """What the mail server took, beside what nurture and handover know of it; says what is wrong.
+
+    A journey's mail leaves once: one of which nobody can know stays in doubt. An offer's is sent again. Whoever is
+    killed has only so many in hand.
+    """
+    connection = await asyncpg.connect(dsn)
+    try:
+        states = {row["message_id"]: row["state"] for row in await connection.fetch("SELECT * FROM nurture.touch")}
+        offers = {f"offer-{row['offer_id']}": row["state"] for row in await connection.fetch(_OFFER_MAILS)}
+    finally:
+        await connection.close()
+    told = Counter({name.partition("@")[0] if name.startswith("offer-") else name: taken[name] for name in taken})
+    doubt = [name for name, state in states.items() if state in ("unknown", "claimed")]
+    again = [name for name in offers if told[name] > 1]
+    of_journeys, of_offers = (sum(told[name] for name in names) for names in (states, offers))
+    print(f"  mails taken: {of_journeys} of journeys, {of_offers} of offers; in doubt {len(doubt)}, again {len(again)}")
+    expected = {
+        "journeys' mails were taken twice": not [name for name in states if told[name] > 1],
+        "mails count as sent and were not taken": all(
+            told[name] for name, state in [*states.items(), *offers.items()] if state == "sent"
+        ),
+        "mails were taken of which nobody knows": not told.keys() - states.keys() - offers.keys(),
+        "a journey's mail was taken and may leave again": not [
+            name for name, state in states.items() if told[name] and state not in ("sent", "unknown", "claimed")
+        ],
+        "more mails are in doubt than anybody had in hand": len(doubt) <= CONNECTIONS * faults,
+        "more offers were mailed again than anybody had in hand": len(again) <= CLAIMED_AT_ONCE * faults,
+    }
+    return [otherwise for otherwise, holds in expected.items() if not holds]
 
 
 async def _all_mails_left(dsn: str) -> bool:
