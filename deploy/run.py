@@ -7,6 +7,7 @@ One that dies is started again; so is the database.
 from __future__ import annotations
 
 import ctypes
+import difflib
 import errno
 import fcntl
 import json
@@ -19,7 +20,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -89,8 +90,11 @@ class Installation:
     def _settle(self) -> Settings:
         """Find what would not let a service start before anything is started."""
         os.environ["DATABASE_URL"] = self.database.dsn()
-        for service in _load_code():
+        services = _load_code()
+        for service in services:
             service.settings.load()
+        for line in misspelt(os.environ, [service.settings for service in services]):
+            say(line)
         settings = Settings.load()
         read_keys(settings.keys_file)
         _refuse_taken_ports(settings)
@@ -186,6 +190,18 @@ def alone_in(data_dir: Path) -> Generator[None]:
                 f"and {', '.join(f'{name.upper()}_PORT' for name in SERVICES)}."
             ) from None
         yield
+
+
+def misspelt(environment: Mapping[str, str], settings: Iterable[type[Settings]]) -> list[str]:
+    """A line for each variable that is all but the name of a setting: it would be left alone without a word."""
+    known = {
+        str(field.validation_alias or f"{one.model_config.get('env_prefix', '')}{name}".upper())
+        for one in settings
+        for name, field in one.model_fields.items()
+    }
+    known |= {f"{name}_FILE" for name in known}
+    near = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.9) for name in environment if name not in known}
+    return [f"{name} is no setting and changes nothing. Is it {found[0]}?" for name, found in near.items() if found]
 
 
 def _refuse_taken_ports(settings: Settings) -> None:

@@ -58,6 +58,15 @@ def test_a_host_that_is_not_this_machines_is_not_taken_for_a_port_in_use(tmp_pat
     assert (ended, "LEADLINE_HOST" in said, "PORT" in said) == (1, True, False), said
 
 
+def test_a_variable_that_is_all_but_a_setting_is_named(tmp_path: Path) -> None:
+    given = {"HANDOVER_OFER_MINUTES": "5", "LEADLINE_TIMEZON_FILE": "/zone", "LEADLINE_SHARED": "/elsewhere"}
+    _, said = run(tmp_path, CAPTURE_PORT=FREE["SCORING_PORT"], **given)
+    assert [line for line in said.splitlines() if "is no setting" in line] == [
+        "HANDOVER_OFER_MINUTES is no setting and changes nothing. Is it HANDOVER_OFFER_MINUTES?",
+        "LEADLINE_TIMEZON_FILE is no setting and changes nothing. Is it LEADLINE_TIMEZONE_FILE?",
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_named_in_a_line(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
