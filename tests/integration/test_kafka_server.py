@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy import kafka_jars
 from deploy.kafka_jars import KafkaMissing, fetch_jars, find_java, kafka_version
-from deploy.kafka_server import KafkaFailed, KafkaServer, serves
+from deploy.kafka_server import KafkaFailed, KafkaServer, _kept_classes, serves
 from deploy.processes import exists
 from tests.support.servers import require_kafka_programs
 
@@ -82,6 +82,8 @@ async def test_what_a_broker_acknowledged_is_there_after_it_was_killed(folder: P
     assert not server.alive()
     assert not serves(bootstrap)
     assert (folder / "data" / ".kafka_cleanshutdown").exists()
+    # From now on no broker here has to load and check all its classes anew.
+    assert _kept_classes(find_java(), fetch_jars()).is_file()
 
 
 def the_developer_command_says_where_it_is_and_ends_it_with_ctrl_c(server: KafkaServer) -> None:
