@@ -27,8 +27,8 @@ DEFAULT_PORT = 9092
 _CLUSTER_ID = "bGVhZGxpbmUtbG9jYWwtMQ"  # any 16 bytes in URL-safe base64
 _START_SECONDS = 90
 _STOP_SECONDS = 30
-# No code is compiled twice, and one thread collects: with that a start takes 4 s of the processor instead of 7. With the
-# classes of an earlier one it takes 2.
+# No code is compiled twice, and one thread collects: with that a start takes 4 s of the processor instead of 7, and
+# with the classes of an earlier one 2.
 _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _METADATA_REQUEST = (3, 4)  # key and version; version 4 is old enough for every Kafka 4 broker
 
