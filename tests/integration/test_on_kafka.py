@@ -25,6 +25,7 @@ from tests.support.harm import Harm
 from tests.support.importing import killed_by_and_by, numbers, some_real_leads
 from tests.support.installation import KEY, Installation, free_ports, installation
 from tests.support.load import Load
+from tests.support.people import People
 from tests.support.plain_http import NO_CERTIFICATES
 from tests.support.recount import recount
 from tests.support.servers import Databases
@@ -168,6 +169,26 @@ def test_each_service_is_doubled_killed_and_stopped_alone_under_load_without_an_
 def test_whatever_dies_on_kafka_nothing_is_lost_doubled_or_disordered(inst: Installation, tmp_path: Path) -> None:
     seed = int(os.environ.get("FAULT_SEED", "0")) or random.randrange(1, 2**31)
     Trial(Harm(inst, random.Random(seed)), tmp_path / "journal", seed, 60, 2, 20, _leads(inst)).run()
+
+
+def test_whatever_people_do_with_whichever_lead_all_services_agree_on_what_came_of_it(inst: Installation) -> None:
+    seed = int(os.environ.get("PEOPLE_SEED", "0")) or random.randrange(1, 2**31)
+    print(f"PEOPLE_SEED={seed}")
+    earlier, reps = _leads(inst), [rep["rep_id"] for rep in inst.get("handover", "/v1/reps")["items"]]
+    people = People(inst, random.Random(seed), reps)
+    asyncio.run(people.live(int(os.environ.get("DEEDS", "400")), at_once=6))
+    assert not [status for _, status in people.answers if status >= 500]
+    # None of these deeds was only ever refused.
+    assert {what for what, status in people.answers if status < 300} == {
+        "submit", "act", "accept", "return", "report", "move",
+    }  # fmt: skip
+    inst.until(lambda: _heard(inst), 60)
+    found = asyncio.run(audit(inst.dsn, [*earlier, *map(UUID, people.leads)]))
+    assert found.wrong == []
+    assert recount(found.lives).equals(inst.get("insights", "/v1/funnel"))
+    for lead in people.dice.sample(people.leads, 10):
+        told = inst.get("scoring", f"/v1/leads/{lead}/score")
+        assert round(sum(entry["points"] for entry in told["entries"]), 1) == told["score"]
 
 
 def _fetch(inst: Installation, query: str) -> list[asyncpg.Record]:
