@@ -175,8 +175,7 @@ class KafkaHearer:
 
     def _is_answered(self) -> bool:
         """Whether Kafka has answered lately; while it has not, nobody waits for it to take offsets."""
-        now = time.monotonic()
-        return any(at and now - since < ANSWERED_SECONDS for at, since in self._answers.values())
+        return any(at and time.time() - at / 1000 < ANSWERED_SECONDS for at, _ in self._answers.values())
 
     def _expect_answers(self, kafka: AIOKafkaConsumer) -> None:
         """Raises `Deaf` when a partition has had none for long; one that has just been assigned begins now."""

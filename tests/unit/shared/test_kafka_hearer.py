@@ -42,7 +42,7 @@ class Client:
 def hearer() -> KafkaHearer:
     hearer = KafkaHearer(toy(HEARER, "postgresql://nobody@127.0.0.1:1/nothing"), "127.0.0.1:1")
     hearer._done = {AT: 40}
-    hearer._answers = {AT: (1, time.monotonic())}
+    hearer._answers = {AT: (int(time.time() * 1000), 0.0)}
     return hearer
 
 
@@ -74,12 +74,12 @@ async def test_one_that_kafka_does_not_answer_either_is_kept_and_loses_no_time_w
 ) -> None:
     monkeypatch.setattr(kafka_hearer, "UNCOMMITTED_SECONDS", 0.0)
     away = Client(answers=False)
-    for nothing in ({}, {AT: (None, time.monotonic())}, {AT: (1, time.monotonic() - 60)}):
+    for nothing in ({}, {AT: (None, 0.0)}, {AT: (int(time.time() * 1000) - 60_000, 0.0)}):
         hearer._answers = nothing  # type: ignore[assignment]
         await hearer._commit(away)  # type: ignore[arg-type]
     assert away.asked == 0
     # Once it answers, the time begins.
-    hearer._answers = {AT: (1, time.monotonic())}
+    hearer._answers = {AT: (int(time.time() * 1000), 0.0)}
     monkeypatch.setattr(kafka_hearer, "UNCOMMITTED_SECONDS", 1.0)
     await hearer._commit(away)  # type: ignore[arg-type]
     assert (away.asked, hearer._done) == (1, {AT: 40})
