@@ -42,6 +42,8 @@ from tests.support.installation import KEY, free_ports, installation
 SIZES = (10_000, 100_000, 1_000_000)
 TEMPLATE = 2_000
 BATCH = 500
+# Of leads that do something in a turn; all turns together need fewer than ten thousand of them.
+BATCHES = 3
 SCHEMAS = ("capture", "scoring", "handover", "insights")
 ASKED = ("capture", "handover", "insights")
 FALLBACK = {"HANDOVER_FALLBACK_EMAIL": "nobody@sales.example"}
@@ -176,10 +178,11 @@ async def _measure(made: dict[int, EmbeddedPostgres], rounds: int) -> dict[int, 
     found: dict[int, list[Costs]] = {size: [] for size in made}
     with ExitStack() as stack:
         sides = {size: stack.enter_context(_served(postgres)) for size, postgres in made.items()}
-        chosen = {size: await _some_leads(postgres.dsn(), BATCH * (rounds + 1)) for size, postgres in made.items()}
+        each = BATCH * BATCHES
+        chosen = {size: await _some_leads(postgres.dsn(), each * (rounds + 1)) for size, postgres in made.items()}
         for number in range(rounds + 1):
             for size, side in sides.items():
-                turn = await side.turn(chosen[size][number * BATCH : (number + 1) * BATCH])
+                turn = await side.turn(chosen[size][number * each : (number + 1) * each])
                 print(f"  {size:>9,} " + "".join(f"{cost:9.2f}" for cost in astuple(turn)), flush=True)
                 if number:
                     found[size].append(turn)
@@ -223,8 +226,8 @@ class Side:
         return Costs(
             intake=await self._intake(),
             scoring=await self._scoring(leads),
-            worklist=await self._asking("handover", ["/v1/worklist?limit=50"] * len(leads)),
-            timeline=await self._asking("insights", [f"/v1/leads/{lead_id}/timeline" for lead_id in leads]),
+            worklist=await self._asking("handover", ["/v1/worklist?limit=50"] * BATCH),
+            timeline=await self._asking("insights", [f"/v1/leads/{lead_id}/timeline" for lead_id in leads[:BATCH]]),
         )
 
     async def _intake(self) -> float:
@@ -244,7 +247,8 @@ class Side:
                 )
             told = [_page_viewed(row["lead_id"], row["activity_seq"] + 1, row["card_version"]) for row in rows]
             busy = with_children(self.server) + _own()
-            await runtime.consumer.take(told)
+            for start in range(0, len(told), BATCH):
+                await runtime.consumer.take(told[start : start + BATCH])
             return (with_children(self.server) + _own() - busy) / len(told) * 1000
 
     async def _asking(self, service: str, paths: Sequence[str]) -> float:
