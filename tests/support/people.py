@@ -107,7 +107,8 @@ class People:
 
     def _move(self) -> tuple[str, str, str, Mapping[str, Any]]:
         service = self.dice.choice(["capture", "scoring", "handover"])
-        body = {"to": self.dice.choice(list(Stage)), "reason": self.dice.choice([Reason.manual, Reason.spam])}
+        to = self.dice.choice(list(Stage))
+        body = {"to": to, "reason": Reason.spam if to is Stage.disqualified else Reason.manual}
         return "move", service, f"/v1/leads/{self.dice.choice(self.leads)}/stage", body
 
 
