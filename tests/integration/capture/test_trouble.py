@@ -150,13 +150,25 @@ async def answered(tasks: Sequence[asyncio.Task[httpx.Response]], count: int) ->
             await asyncio.sleep(0.005)
 
 
-async def test_one_that_the_database_refuses_fails_alone(own_dsn: str) -> None:
+AS_IT_IS_WRITTEN = ("ALTER TABLE capture.submission ADD CONSTRAINT not_this_one CHECK (body NOT LIKE '%culprit%')",)
+AS_IT_IS_COMMITTED = (
+    """CREATE FUNCTION capture.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.body LIKE '%culprit%' THEN RAISE 'not this one' USING ERRCODE = 'check_violation'; END IF;
+        RETURN NULL; END $$""",
+    """CREATE CONSTRAINT TRIGGER not_this_one AFTER INSERT ON capture.submission DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION capture.refuse()""",
+)
+
+
+@pytest.mark.parametrize("refusing", [AS_IT_IS_WRITTEN, AS_IT_IS_COMMITTED], ids=["written", "committed"])
+async def test_one_that_the_database_refuses_fails_alone(own_dsn: str, refusing: Sequence[str]) -> None:
     async with capturing(own_dsn) as capture:
+        for statement in refusing:
+            await capture.fetch(statement)
         await _one_is_refused(capture)
 
 
 async def _one_is_refused(capture: Capturing) -> None:
-    await capture.fetch("ALTER TABLE capture.submission ADD CONSTRAINT not_this_one CHECK (body NOT LIKE '%culprit%')")
     with structlog.testing.capture_logs() as logs:
         answers = await at_once(
             *(capture.post(OPERATOR, email=f"p{n}@norrvik.example") for n in range(20)),
