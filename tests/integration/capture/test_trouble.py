@@ -165,22 +165,18 @@ async def test_one_that_the_database_refuses_fails_alone(own_dsn: str, refusing:
     async with capturing(own_dsn) as capture:
         for statement in refusing:
             await capture.fetch(statement)
-        await _one_is_refused(capture)
-
-
-async def _one_is_refused(capture: Capturing) -> None:
-    with structlog.testing.capture_logs() as logs:
-        answers = await at_once(
-            *(capture.post(OPERATOR, email=f"p{n}@norrvik.example") for n in range(20)),
-            capture.post(OPERATOR, email="culprit@norrvik.example"),
-            *(capture.post(OPERATOR, email=f"q{n}@norrvik.example") for n in range(20)),
-        )
-    assert [entry["event"] for entry in logs] == ["request failed"]
-    assert [answer.status_code for answer in answers] == [202] * 20 + [500] + [202] * 20
-    assert await capture.value("SELECT count(*) FROM capture.lead") == 40
-    assert await capture.value("SELECT count(*) FROM capture.identity") == 40
-    log = await capture.value("SELECT count(*) FROM bus.capture_log WHERE topic = 'leads.activity'")
-    assert log == 40
+        with structlog.testing.capture_logs() as logs:
+            answers = await at_once(
+                *(capture.post(OPERATOR, email=f"p{n}@norrvik.example") for n in range(20)),
+                capture.post(OPERATOR, email="culprit@norrvik.example"),
+                *(capture.post(OPERATOR, email=f"q{n}@norrvik.example") for n in range(20)),
+            )
+        assert [entry["event"] for entry in logs] == ["request failed"]
+        assert [answer.status_code for answer in answers] == [202] * 20 + [500] + [202] * 20
+        assert await capture.value("SELECT count(*) FROM capture.lead") == 40
+        assert await capture.value("SELECT count(*) FROM capture.identity") == 40
+        log = await capture.value("SELECT count(*) FROM bus.capture_log WHERE topic = 'leads.activity'")
+        assert log == 40
 
 
 async def test_a_commit_whose_answer_is_lost_is_found_again_and_not_made_twice(
