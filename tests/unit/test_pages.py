@@ -27,7 +27,7 @@ WRITTEN = (".html", ".css", ".js")
 MAILS = ("offer_mail", "welcome", "second")
 PAGES = [sample for sample in SAMPLES if Path(sample.template).stem not in MAILS]
 MARKUP = [sample for sample in SAMPLES if sample.template.endswith(".html")]
-INCLUDED = {"answers.html", "console.html", "console_parts.html", "drawing.html", "funnel.html"}
+INCLUDED = {"words.html", "answers.html", "console.html", "console_parts.html", "drawing.html", "funnel.html"}
 
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 every_page = pytest.mark.parametrize("sample", PAGES, ids=lambda sample: sample.id)
