@@ -176,11 +176,12 @@ class Intake:
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         """Answer all of it. What fails is halved until what fails stands alone and gets its own error."""
+        began = asyncio.get_running_loop().time()
         try:
             verdicts = await self._commit(batch)
         except Exception as error:
             if is_transient(error):
-                await self._again_or_away(batch, error)
+                await self._again_or_away(batch, error, began)
             elif len(batch) == 1:
                 _settle(batch[0].answer, error)
             else:
@@ -202,13 +203,15 @@ class Intake:
         metrics.GROUP_COMMIT.labels(self._leads.service).observe(len(batch))
         return verdicts
 
-    async def _again_or_away(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        """Try again with who has not waited long; tell the others that the database is away."""
-        moment = asyncio.get_running_loop().time()
+    async def _again_or_away(self, batch: Sequence[_Waiting], error: Exception, began: float) -> None:
+        """Try again with who had not waited long when this began; tell the others that the database is away.
+
+        How long it took does not count: a slow commit whose connection breaks is worth a second one.
+        """
         patience = self._settings.deadline_seconds if isinstance(error, _LOST_A_RACE) else RETRY_SECONDS
-        young = [waiting for waiting in batch if moment - waiting.since < patience]
+        young = [waiting for waiting in batch if began - waiting.since < patience]
         for waiting in batch:
-            if moment - waiting.since >= patience:
+            if began - waiting.since >= patience:
                 _settle(waiting.answer, Unavailable("the database cannot be reached"))
         if len(young) < len(batch):
             logger.warning("submissions_turned_away", count=len(batch) - len(young), error=type(error).__name__)

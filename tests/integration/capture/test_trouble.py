@@ -190,6 +190,8 @@ async def test_a_commit_whose_answer_is_lost_is_found_again_and_not_made_twice(
         if not lost.is_set():
             lost.set()
             await connection.execute("COMMIT")
+            # Longer than anybody is tried again who was refused by a database that is away.
+            await asyncio.sleep(2 * intake.RETRY_SECONDS)
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         return verdicts
 
