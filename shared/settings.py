@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.currencies import CURRENCIES
+
 # Values people leave standing in a copied example; a service that starts with one is open to whoever read it too.
 SAMPLE_SECRETS = frozenset({"change-me", "changeme", "example", "leadline", "password", "secret", "your-key-here"})
 
@@ -71,7 +73,7 @@ class Settings(BaseSettings):
     given_secret: Secret | None = Field(None, validation_alias="LEADLINE_SECRET", repr=False)
     given_keys_file: Path | None = Field(None, validation_alias="LEADLINE_KEYS_FILE")
     timezone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="LEADLINE_TIMEZONE")
-    currency: str = Field("EUR", validation_alias="LEADLINE_CURRENCY", pattern=r"^[A-Z]{3}$")
+    currency: Annotated[str, _like("|".join(CURRENCIES), "EUR")] = Field("EUR", validation_alias="LEADLINE_CURRENCY")
     public_url: WebAddress = Field("http://127.0.0.1", validation_alias="LEADLINE_PUBLIC_URL")
     data_dir: Path = Field(Path(".leadline"), validation_alias="LEADLINE_DATA_DIR")
     host: str = Field("127.0.0.1", validation_alias="LEADLINE_HOST")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +29,7 @@ from services.capture.domain.submission import Activity, Permission, Submission
 from services.capture.domain.web_address import web_address
 from services.capture.misread import escaped, meant, place_of
 from shared.clock import EPOCH
+from shared.currencies import CURRENCIES
 from shared.errors import Malformed
 from shared.events.capture import Touch
 
@@ -204,7 +204,7 @@ def _moment(given: datetime | None, pointer: str, context: Context, wrong: list[
 def _money(body: ActivityBody, at: str, context: Context, wrong: list[tuple[str, str]]) -> tuple[str, str]:
     """The amount as a plain decimal string and its currency, both empty where there is no amount."""
     currency = body.currency.strip().upper()
-    if currency and not re.fullmatch(r"[A-Z]{3}", currency):
+    if currency and currency not in CURRENCIES:
         wrong.append((f"{at}/currency", "is not an ISO 4217 code like EUR"))
     if body.value is None:
         # Files from elsewhere may know that somebody bought, and not for how much.

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.handover.domain.outcome import Outcome
+from shared.currencies import CURRENCIES
 from shared.lifecycle import Stage
 
 
@@ -18,6 +19,12 @@ def _text(value: str) -> str:
     if not value.isprintable():
         raise ValueError("must be on one line")
     return value.strip()
+
+
+def _a_currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise ValueError("must be the three capitals of a currency, such as EUR")
+    return value
 
 
 def _shaped(pattern: str, why: str) -> Callable[[str], str]:
@@ -32,7 +39,7 @@ def _shaped(pattern: str, why: str) -> Callable[[str], str]:
 
 
 _EMAIL = r'^[^@\s<>(),;:"\\]+@[^@\s<>(),;:"\\]+$'
-_AMOUNT, _CURRENCY = r"^\d{1,12}(\.\d{1,4})?$", r"^[A-Z]{3}$"
+_AMOUNT = r"^\d{1,12}(\.\d{1,4})?$"
 
 Line = Annotated[str, AfterValidator(_text)]
 Email = Annotated[
@@ -50,8 +57,8 @@ Amount = Annotated[
 ]
 Currency = Annotated[
     str,
-    AfterValidator(_shaped(_CURRENCY, "must be the three capitals of a currency, such as EUR")),
-    Field(examples=["EUR"], json_schema_extra={"pattern": _CURRENCY}),
+    AfterValidator(_a_currency),
+    Field(examples=["EUR"], json_schema_extra={"enum": [*sorted(CURRENCIES)]}),
 ]
 Code = Annotated[str, Field(max_length=40, pattern=r"^[a-z_]*$")]
 

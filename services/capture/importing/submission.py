@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
@@ -15,6 +14,7 @@ from services.capture.importing.findings import under
 from services.capture.importing.map_file import ActivityRule, ConsentRule, ImportMap, Moment
 from services.capture.importing.moments import NotAMoment, moment_of, rfc3339
 from services.capture.importing.values import Answers, Reader, Value, constants_of
+from shared.currencies import CURRENCIES
 
 LONGEST_NAME = 200
 LONGEST_ANSWER = 2_000
@@ -24,7 +24,6 @@ LONGEST_URL = 2_000
 
 Json: TypeAlias = "dict[str, str | int | bool | Json]"
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _MEASURES = ("value", "currency", "duration_seconds")
 _DATES_REMEMBERED = 4096
 
@@ -151,7 +150,7 @@ class _Fact:
         if value is None:
             written = "1.234,50" if self._comma else "1,234.50"
             found.problems.append((under(self._where, "value"), f"is no amount of money as in {written}"))
-        elif not _CURRENCY.fullmatch(currency):
+        elif currency not in CURRENCIES:
             found.problems.append((under(self._where, "currency"), "is no ISO 4217 code such as EUR"))
         else:
             activity["value"], activity["currency"] = value, currency

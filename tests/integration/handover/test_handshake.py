@@ -233,6 +233,7 @@ async def test_fulfilled_and_paid_follow_as_facts_of_a_customer(
         ({"outcome": "won", "value": "1.234,50"}, "/value"),
         ({"outcome": "won", "value": "\u0661\u0662"}, "/value"),
         ({"outcome": "won", "value": "5", "currency": "euro"}, "/currency"),
+        ({"outcome": "won", "value": "5", "currency": "EUX"}, "/currency"),
         ({"outcome": "won", "currency": "EUR"}, "/currency"),
         ({"outcome": "won", "rep": "nobody@sales.example"}, "/rep"),
         ({"outcome": "won", "score": 5}, "/score"),

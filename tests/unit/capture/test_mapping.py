@@ -236,9 +236,10 @@ def test_money_is_read_as_the_country_writes_it_and_never_by_guess(
         assert found.activities[0]["currency"] == "EUR"
 
 
-def test_money_without_a_currency_is_refused() -> None:
+@pytest.mark.parametrize("currency", ["Euro", "EUX"])
+def test_money_without_a_currency_is_refused(currency: str) -> None:
     text = 'site: demo\nlead: {email: "{Mail}"}\nactivity: {type: purchase, value: "{Amount}", currency: "{Land}"}\n'
-    found = mapper(text).row(a_row(Mail="a@example.com", Amount="5", Land="Euro"))
+    found = mapper(text).row(a_row(Mail="a@example.com", Amount="5", Land=currency))
     assert isinstance(found, BadRow)
     assert found.problems == (("activity.currency", "is no ISO 4217 code such as EUR"),)
 

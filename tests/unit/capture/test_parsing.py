@@ -60,6 +60,11 @@ def test_what_is_no_money_is_refused(value: Any) -> None:
     assert "/activity/value" in problems({"activity": {"type": "purchase", "value": value}})
 
 
+@pytest.mark.parametrize("currency", ["XYZ", "EURO", "€", "E U R", "ABC"])
+def test_what_is_no_currency_is_refused(currency: str) -> None:
+    assert "/activity/currency" in problems({"activity": {"type": "purchase", "value": 1, "currency": currency}})
+
+
 def test_money_without_a_currency_is_in_the_installations() -> None:
     assert taken({"activity": {"type": "purchase", "value": 1}}, currency="NOK").activity.currency == "NOK"
 

@@ -62,6 +62,7 @@ def test_what_is_not_given_has_its_default() -> None:
         ("SMTP_URL", "http://mail.example.com"),
         ("LEADLINE_TIMEZONE", "Mars/Olympus"),
         ("LEADLINE_CURRENCY", "Euro"),
+        ("LEADLINE_CURRENCY", "EUX"),
         ("LEADLINE_PUBLIC_URL", "leads.example.com"),
         ("LEADLINE_PUBLIC_URL", "https://leads.example.com/?a=b"),
         ("CAPTURE_PORT", "eighty"),
