@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 SHARES = (0.1, 0.5, 0.75, 0.9)
 
 # A cycle begins where its lead is first heard of, or comes round again.
+# As in the funnel, keys that differ by capitals alone are one, named as most are.
 _COHORTS = """
-    SELECT {by} AS key, grouping({by}) = 1 AS is_total, count(*) AS leads, count(bought.at) AS customers,
+    SELECT mode() WITHIN GROUP (ORDER BY {by}) AS key, grouping(lower({by})) = 1 AS is_total,
+        count(*) AS leads, count(bought.at) AS customers,
         percentile_cont($1::float8[]) WITHIN GROUP (
             ORDER BY extract(epoch FROM bought.at - came.at)::float8 / 86400) AS days
     FROM insights.reached came
@@ -28,7 +30,7 @@ _COHORTS = """
     WHERE came.stage = CASE came.cycle WHEN 1 THEN 'captured' ELSE 'registered' END
         AND came.stage IN ('captured', 'registered')
         AND came.day BETWEEN $2 AND $3 AND lead.test = $4 AND lead.stage <> 'merged'
-    GROUP BY GROUPING SETS (({by}), ())
+    GROUP BY GROUPING SETS ((lower({by})), ())
     ORDER BY is_total DESC, leads DESC, key
     LIMIT $5"""
 
@@ -52,7 +54,7 @@ async def answer(runtime: Runtime[LeadView], question: Question) -> LeadTimes:
 def _cohort(row: asyncpg.Record) -> Cohort:
     days = [round(share, 2) for share in row["days"] or ()]
     return Cohort(
-        key=row["key"] or "",
+        key="" if row["is_total"] else row["key"],
         leads=row["leads"],
         customers=row["customers"],
         conversion=row["customers"] / row["leads"] if row["leads"] else None,

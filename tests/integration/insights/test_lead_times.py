@@ -29,7 +29,8 @@ async def test_a_cohort_is_told_by_its_days_and_its_source(
     runtime: Runtime[Any], api: httpx.AsyncClient, clock: SetClock
 ) -> None:
     begin = clock.now() - timedelta(days=60)
-    lives = [Life(begin + timedelta(days=number), source="bing" if number < 2 else "google") for number in range(10)]
+    sources = ["bing"] * 2 + ["google"] * 7 + ["Google"]
+    lives = [Life(begin + timedelta(days=number), source=source) for number, source in enumerate(sources)]
     told = [event for life in lives for event in life.born()]
     for number, life in enumerate(lives[:5]):
         life.at += timedelta(days=number * 2) - timedelta(minutes=2)

@@ -188,6 +188,13 @@ def test_the_share_of_the_first_stage_and_of_nobody_is_not_told() -> None:
     assert shares == [None, 0.25, 0.0, None, None, None, None, None, None]
 
 
+def test_keys_that_differ_by_capitals_alone_are_one_group_named_as_most_are() -> None:
+    sums = {("google", "reached:captured"): 3, ("Google", "reached:captured"): 4, ("", "reached:captured"): 5}
+    found = funnel({**sums, ("google", "reached:sql"): 2, ("GOOGLE", "reached:sql"): 0}, most_groups=5)
+    assert [(group.key, group.stages[0].leads) for group in found.groups] == [("Google", 7), ("", 5)]
+    assert next(one.leads for one in found.groups[0].stages if one.stage == Stage.sql) == 2
+
+
 def test_the_smallest_groups_are_folded_into_one() -> None:
     sums = {(f"source {number}", "reached:captured"): 10 - number for number in range(5)}
     found = funnel(sums, most_groups=2)
