@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 BATCH = 500
 # What the client reads ahead per partition: little, so that a batch is made of many partitions and topics.
 READ_AHEAD_BYTES = 65_536
-COMMIT_SECONDS = 1.0
-COMMITTED_SECONDS = 5.0
+# How long a request for more stays at Kafka when there is nothing. One is under way at a time, and it leaves out what
+# was read ahead: while events wait to be worked it must not wait long for topics in which nothing happens.
+BUSY_WAIT_MS, IDLE_WAIT_MS = 30, 500
+COMMIT_SECONDS, COMMITTED_SECONDS = 1.0, 5.0
 # Topics that were gone when the group met, and are there again, are noticed after this long.
 METADATA_SECONDS = 10
-START_SECONDS = 30
-STOP_SECONDS = 10
+START_SECONDS, STOP_SECONDS = 30, 10
 HEARING = "hear"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 # A client that is well is answered twice a second for each of its partitions, also where there is nothing new.
@@ -198,6 +199,7 @@ class KafkaHearer:
             polled = kafka.last_poll_timestamp(partition)
             heard = datetime.fromtimestamp(polled / 1000, UTC) if polled and not behind else EPOCH
             reached[partition.partition] = min(heard, reached.get(partition.partition, heard))
+        kafka._fetcher._fetch_max_wait_ms = BUSY_WAIT_MS if lag else IDLE_WAIT_MS  # pyright: ignore
         self.progress.lag = lag
         metrics.CONSUMER_LAG.labels(self.service).set(lag)
         lanes = {lane: reached[lane % PARTITIONS] for lane in range(LANES) if lane % PARTITIONS in reached}
