@@ -26,6 +26,7 @@ from services.capture.schemas import (
     SiteList,
     SiteOut,
     StageMove,
+    StageNow,
 )
 from services.capture.sites import Site
 from shared.errors import Malformed, NotFound
@@ -76,8 +77,8 @@ async def export(request: Request, lead_id: UUID) -> Export:
         return Export(lead_id=lead_id, tables=await queries.export(connection, lead_id))
 
 
-@for_work.post("/leads/{lead_id}/stage", status_code=204)
-async def move(request: Request, lead_id: UUID, body: StageMove) -> None:
+@for_work.post("/leads/{lead_id}/stage")
+async def move(request: Request, lead_id: UUID, body: StageMove) -> StageNow:
     """Move the lead on, as a person; 409 with `owner` where another service owns it."""
     leads = _runtime(request).leads
     now = leads.clock.now()
@@ -87,6 +88,8 @@ async def move(request: Request, lead_id: UUID, body: StageMove) -> None:
         lead.move(body.to, body.reason)
         if lead.standing.stage is not Stage.captured:
             lead.timers.pop(handlers.UNCONFIRMED, None)
+        assert lead.standing.stage is not None
+        return StageNow(lead_id=lead_id, stage=lead.standing.stage, cycle=lead.standing.cycle, reason=body.reason)
 
 
 @for_card.get("/reviews")

@@ -26,6 +26,13 @@ class StageMove(_Body):
     reason: Reason
 
 
+class StageNow(BaseModel):
+    lead_id: UUID
+    stage: Stage
+    cycle: int
+    reason: Reason
+
+
 def _origin(text: str) -> str:
     if not ORIGIN.fullmatch(text):
         raise ValueError(

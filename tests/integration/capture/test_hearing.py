@@ -85,7 +85,9 @@ async def test_what_a_call_taught_is_on_the_card(capture: Capturing) -> None:
 async def test_stages_said_by_others_are_kept_and_end_the_waiting(capture: Capturing, clock: SetClock) -> None:
     lead_id = await capture.submit(email="mara@mailinator.com")
     assert await capture.value("SELECT count(*) FROM capture.timer") == 1
-    assert (await move(capture, lead_id, "registered", "spoken_to")).status_code == 204
+    moved = await move(capture, lead_id, "registered", "spoken_to")
+    assert moved.status_code == 200, moved.text
+    assert moved.json() == {"lead_id": str(lead_id), "stage": "registered", "cycle": 1, "reason": "spoken_to"}
     assert await capture.value("SELECT count(*) FROM capture.timer") == 0
     event = StageChanged(from_="registered", to="mql", seq=3, cycle=1, reason="score_reached")
     await capture.hear(lead_id, event, 3)
@@ -101,7 +103,7 @@ async def test_a_person_moves_a_lead_that_is_captures_and_is_told_who_owns_one_t
     lead_id = await capture.submit(email="mara@mailinator.com")
     assert (await move(capture, lead_id, "sql", "manual")).status_code == 409
     assert (await move(capture, lead_id, "nowhere", "manual")).status_code == 422
-    assert (await move(capture, lead_id, "disqualified", "spam")).status_code == 204
+    assert (await move(capture, lead_id, "disqualified", "spam")).status_code == 200
     moved = (await capture.said(lead_id, Topic.STAGE))[-1]
     assert (moved.data.to, moved.attributes.actorkind) == ("disqualified", "person")
     refused = await move(capture, lead_id, "registered", "released")
