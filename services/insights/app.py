@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from services.insights import answers, api, console, handlers, heard, looking_after, mails, signing_in, worklist
+from services.insights import (
+    answers,
+    api,
+    console,
+    handlers,
+    heard,
+    looking_after,
+    mails,
+    nowhere,
+    signing_in,
+    worklist,
+)
 from services.insights.attempts import Attempts
 from services.insights.domain.lead import LeadView
 from services.insights.pages import STATIC, console_pages
@@ -78,6 +89,7 @@ service: Service[LeadView] = Service(
         answers.router,
         mails.router,
         *looking_after.routers,
+        nowhere.router,
     ),
     routes=static_files("insights", STATIC),
     tasks=(heard.keep_marks,),

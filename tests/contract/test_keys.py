@@ -168,7 +168,8 @@ def test_every_route_says_who_may_ask_it() -> None:
     everywhere = {"/livez", "/readyz", "/metrics", "/docs", "/docs/{file}", "/openapi.json", "/static/{file}"}
     own = {"/static/capture/{file}", "/static/nurture/{file}", "/static/handover/{file}", "/static/insights/{file}"}
     demo = {"/", "/demo", "/demo/thanks", "/demo/form", "/thanks"}
-    assert {door.path for door in EVERY if ANYONE in door.opened_by} == everywhere | own | demo | {"/sign-in"}
+    console = {"/sign-in", "/{address:page}"}
+    assert {door.path for door in EVERY if ANYONE in door.opened_by} == everywhere | own | demo | console
     assert [named(door) for door in BY_PASSWORD] == ["insights POST /sign-in", "insights POST /sign-out"]
     assert all(door.method == "GET" for door in EVERY if ANYONE in door.opened_by)
 

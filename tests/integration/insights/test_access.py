@@ -252,6 +252,26 @@ async def test_a_page_that_cannot_be_shown_says_so_as_a_page_and_where_to_sign_i
         assert "/sign-in" not in (await api.get("/held")).text, "she has done so already"
 
 
+async def test_an_address_that_there_is_none_of_is_a_page_to_a_browser_and_a_problem_to_a_program(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        stranger = await api.get("/reports", headers=browser)
+        assert (stranger.status_code, "Password" in stranger.text) == (401, True)
+        for name in ("hanne", "daniel"):
+            await sign_in(api, name, PASSWORD)
+            # The second is where a form leads that was refused, and is then asked for again.
+            for address in ("/reports", f"/leads/{uuid4()}/accept", "/leads/", "/v2"):
+                lost = await api.get(address, headers=browser)
+                assert (lost.status_code, lost.headers["content-type"][:9]) == (404, "text/html"), address
+                assert "no page at this address" in lost.text
+                assert 'href="/worklist"' in lost.text, "there is a way on"
+        for address, headers in (("/reports", {}), ("/v1/reports", browser), ("/v1", browser), ("/static/x", browser)):
+            problem = await api.get(address, headers=headers)
+            assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json"), address
+
+
 @pytest.mark.parametrize("there", ["https://attacker.example/", "//attacker.example", "/\\attacker.example", "x", ""])
 async def test_signing_in_leads_to_no_other_site(
     insights_dsn: str, clock: SetClock, accounts: Path, there: str
