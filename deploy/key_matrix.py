@@ -6,6 +6,7 @@ against what is declared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -98,7 +99,7 @@ def _asked_as(route: RouteContext) -> Iterator[tuple[str, str]]:
         yield "GET", f"{route.original_route.path}/{{file}}"
         return
     for method in sorted((route.methods or set()) - {"HEAD"}):
-        yield method, str(route.path)
+        yield method, re.sub(r":\w+}", "}", str(route.path))
 
 
 def _opened_by(app: FastAPI, route: RouteContext) -> tuple[str, ...]:

@@ -78,7 +78,9 @@ class Apps(NamedTuple):
 
 def filled(path: str) -> str:
     given = {"lead_id": uuid4(), "erasure_id": uuid4(), "submission_id": uuid4(), "rep_id": uuid4()}
-    return path.format(**given, token="made.up", name="nothing", key="pk_nothing", deed="skip", file="nothing.css")
+    return path.format(
+        **given, token="made.up", name="nothing", key="pk_nothing", deed="skip", file="nothing.css", address="nothing"
+    )
 
 
 async def ask(app: FastAPI, method: str, path: str, headers: Mapping[str, str], body: bytes, client: str) -> Answer:
@@ -168,7 +170,7 @@ def test_every_route_says_who_may_ask_it() -> None:
     everywhere = {"/livez", "/readyz", "/metrics", "/docs", "/docs/{file}", "/openapi.json", "/static/{file}"}
     own = {"/static/capture/{file}", "/static/nurture/{file}", "/static/handover/{file}", "/static/insights/{file}"}
     demo = {"/", "/demo", "/demo/thanks", "/demo/form", "/thanks"}
-    console = {"/sign-in", "/{address:page}"}
+    console = {"/sign-in", "/{address}"}
     assert {door.path for door in EVERY if ANYONE in door.opened_by} == everywhere | own | demo | console
     assert [named(door) for door in BY_PASSWORD] == ["insights POST /sign-in", "insights POST /sign-out"]
     assert all(door.method == "GET" for door in EVERY if ANYONE in door.opened_by)
