@@ -227,3 +227,17 @@ def hostile(value: object, key: str = "") -> object:
             + "\"'><hostile onmouseover=steal()></hostile></script><script>steal()</script>\r\nBcc: all@example.com"
         )
     return value
+
+
+def with_address(sample: Sample, email: str) -> Sample:
+    """The sample of somebody who has that e-mail address, where they have one."""
+    changed = {name: _addressed(value, email, name) for name, value in sample.variables.items()}
+    return Sample(sample.service, sample.template, changed)
+
+
+def _addressed(value: object, email: str, key: str) -> object:
+    if isinstance(value, dict):
+        return {name: _addressed(inner, email, name) for name, inner in cast("Row", value).items()}
+    if isinstance(value, list):
+        return [_addressed(inner, email, key) for inner in cast("list[object]", value)]
+    return email if key == "email" and value else value

@@ -7,6 +7,7 @@ from datetime import UTC
 from functools import cache
 from pathlib import Path
 from posixpath import normpath
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +18,7 @@ from services.insights.pages import console_pages
 from services.nurture.domain.naming import called
 from shared.pages import CONTENT_SECURITY_POLICY, LAYOUTS, STATIC, templates
 from tests.support.page_sample import Sample
-from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, hostile
+from tests.support.page_samples import JOURNEY_MAIL, OFFER_MAIL, SAMPLES, UNSUBSCRIBE, hostile, with_address
 from tests.support.pages import ROOT, Page, signs, static_file
 
 FOLDERS = sorted(ROOT.glob("services/*/pages"))
@@ -82,6 +83,25 @@ def test_what_people_typed_stays_text(sample: Sample) -> None:
     assert not page.all("hostile")
     assert len(page.all("script")) == len(harmless.all("script"))
     assert not [name for element in page.elements for name in element.attributes if name.startswith("on")]
+
+
+def test_a_mail_is_written_to_the_address_alone_whatever_signs_it_holds() -> None:
+    odd = "a?cc=b%40c.example&body=x/y@norrvik.example"
+    letters = [
+        letter
+        for sample in PAGES
+        for letter in re.findall(r'"mailto:([^"]*)"', rendered(with_address(sample, odd)).replace("&amp;", "&"))
+        if "norrvik" in letter
+    ]
+    assert len(letters) >= 4, "to write to a lead, on the pages of reps"
+    assert {unquote(letter) for letter in letters} == {odd}
+    assert not [letter for letter in letters if not re.fullmatch(r"[^?&@]+@norrvik\.example", letter)]
+
+
+def test_only_a_key_that_there_is_is_said_to_have_been_made() -> None:
+    page = next(sample for sample in PAGES if sample.template == "sites.html")
+    told = {made: "may post from now on" in rendered(page.but("", made=made)) for made in ("pk_demo", "pk_evil", "")}
+    assert told == {"pk_demo": True, "pk_evil": False, "": False}
 
 
 @every_page
