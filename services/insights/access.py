@@ -34,7 +34,7 @@ class Reader(Bearer):
         self.or_rep = or_rep
 
     async def __call__(self, request: HTTPConnection) -> None:
-        visitor = _visitor(request)
+        visitor = await _visitor(request)
         if visitor is None:
             raise Unauthorised
         request.state.visitor = visitor
@@ -58,12 +58,20 @@ def signed_in_of(request: HTTPConnection) -> SignedIn:
     return found
 
 
-def _visitor(request: HTTPConnection) -> Visitor | None:
+async def _visitor(request: HTTPConnection) -> Visitor | None:
     if "authorization" in request.headers:
         return Visitor(key) if (key := key_of(request)) else None
+    return await _signed_in(request) or (AT_THIS_MACHINE if _sits_here(request) else None)
+
+
+async def _signed_in(request: HTTPConnection) -> Visitor | None:
     runtime: Runtime[object] = request.app.state.runtime
-    signed_in = signed_in_of(request).visitor(request, runtime.clock.now())
-    return signed_in or (AT_THIS_MACHINE if _sits_here(request) else None)
+    signed_in, signed_out = signed_in_of(request), runtime.attached["signed_out"]
+    now = runtime.clock.now()
+    session = signed_in.session(request, now)
+    if session is None or session.id in await signed_out.known(now):
+        return None
+    return signed_in.visitor(session)
 
 
 def _sits_here(request: HTTPConnection) -> bool:

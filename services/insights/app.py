@@ -21,6 +21,7 @@ from services.insights.repository import LeadViews
 from services.insights.services import Services
 from services.insights.session import SignedIn
 from services.insights.settings import InsightsSettings
+from services.insights.signed_out import SignedOut
 from services.insights.stream import StageStream
 from shared.events import handover, nurture
 from shared.events.capture import ActivityRecorded, CardChanged, DayCounted
@@ -57,6 +58,7 @@ def equip(runtime: Runtime[LeadView]) -> None:
     views.zone = settings.timezone
     runtime.attached["pages"] = console_pages(settings.timezone)
     runtime.attached["signed_in"] = SignedIn(settings)
+    runtime.attached["signed_out"] = SignedOut(runtime.database)
     runtime.attached["attempts"] = Attempts()
     runtime.attached["services"] = Services(settings)
     runtime.attached["stream"] = StageStream(runtime.database, settings.stream_readers)

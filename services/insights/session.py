@@ -26,6 +26,14 @@ class Visitor(NamedTuple):
     name: str = ""
 
 
+class Session(NamedTuple):
+    """What the cookie says; `stamp` is that of the account's password."""
+
+    account: str
+    stamp: str
+    id: str
+
+
 AT_THIS_MACHINE = Visitor(Key(Role.reader, "", "", SCOPES[Role.reader]), Role.reader)
 
 
@@ -47,19 +55,22 @@ class SignedIn:
         # Not what services take for a session: nobody can carry the cookie of a browser to one.
         self._signer = Signer("console", settings.secret)
 
-    def visitor(self, request: HTTPConnection, now: datetime) -> Visitor | None:
-        """None without a cookie, after its time, for an account that is gone, and after a change of its password."""
+    def session(self, request: HTTPConnection, now: datetime) -> Session | None:
+        """None without a cookie of ours, and after its time."""
         try:
-            account_id, stamp = self._signer.read(request.cookies.get(self._cookie, ""), now)
-        except (BadLink, ExpiredLink):
+            return Session(*self._signer.read(request.cookies.get(self._cookie, ""), now))
+        except (BadLink, ExpiredLink, TypeError):
             return None
-        found = self.accounts.get(account_id)
-        if found is None or found.stamp != stamp:
+
+    def visitor(self, session: Session) -> Visitor | None:
+        """None for an account that is gone, and after a change of its password."""
+        found = self.accounts.get(session.account)
+        if found is None or found.stamp != session.stamp:
             return None
         return Visitor(Key(found.id, found.name, "", SCOPES[found.role], rep=found.rep), found.role, found.name)
 
-    def remember(self, response: Response, account: Account, now: datetime) -> None:
-        token = self._signer.sign([account.id, account.stamp], now + SIGNED_IN_FOR)
+    def remember(self, response: Response, account: Account, session_id: str, now: datetime) -> None:
+        token = self._signer.sign([account.id, account.stamp, session_id], now + SIGNED_IN_FOR)
         seconds = int(SIGNED_IN_FOR.total_seconds())
         response.set_cookie(self._cookie, token, seconds, httponly=True, samesite="strict", secure=self._secure)
 

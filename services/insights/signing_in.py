@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from urllib.parse import parse_qs
 
@@ -14,7 +15,8 @@ from services.insights.access import signed_in_of
 from services.insights.accounts import MOST_CHARACTERS
 from services.insights.attempts import Attempts
 from services.insights.frame import sign_in_page
-from services.insights.session import FromElsewhere
+from services.insights.session import SIGNED_IN_FOR, FromElsewhere
+from services.insights.signed_out import SignedOut
 from shared.keys import Role
 from shared.security import opened_by
 from shared.service import runtime_of
@@ -57,7 +59,7 @@ async def sign_in(request: Request) -> Response:
         return sign_in_page(request, there, 403, name, WRONG)
     attempts.succeeded(*asked)
     answer = RedirectResponse("/worklist" if account.role is Role.rep and there == "/" else there, 303)
-    signed_in.remember(answer, account, runtime_of(request).clock.now())
+    signed_in.remember(answer, account, secrets.token_urlsafe(16), runtime_of(request).clock.now())
     return answer
 
 
@@ -66,6 +68,10 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     signed_in = signed_in_of(request)
     signed_in.check_origin(request)
+    now = runtime_of(request).clock.now()
+    if session := signed_in.session(request, now):
+        signed_out: SignedOut = runtime_of(request).attached["signed_out"]
+        await signed_out.add(session.id, now + SIGNED_IN_FOR, now)
     answer = RedirectResponse("/sign-in", 303)
     signed_in.forget(answer)
     return answer

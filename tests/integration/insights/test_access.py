@@ -144,6 +144,22 @@ async def test_who_signs_in_is_known_from_then_on_and_after_signing_out_is_not(
         assert (await api.get("/leads")).status_code == 401
 
 
+async def test_signing_out_ends_the_session_also_for_whoever_has_a_copy_of_its_cookie(
+    insights_dsn: str, clock: SetClock, accounts: Path
+) -> None:
+    async with console(insights_dsn, clock, "192.0.2.7", "key", accounts.parent) as api:
+        await sign_in(api, "hanne", PASSWORD)
+        copied = {"Cookie": f"leadline={api.cookies['leadline']}"}
+        async with console(insights_dsn, clock, "192.0.2.9", "key", accounts.parent) as thief:
+            assert (await thief.get("/v1/funnel", headers=copied)).status_code == 200
+        await api.post("/sign-out", headers=OURS)
+        async with console(insights_dsn, clock, "192.0.2.9", "key", accounts.parent) as thief:
+            for process in (thief, api):
+                assert (await process.get("/v1/funnel", headers=copied)).status_code == 401
+        await sign_in(api, "hanne", PASSWORD)
+        assert (await api.get("/v1/funnel")).status_code == 200, "she may come again"
+
+
 async def test_the_operators_key_is_the_password_of_the_operator(
     insights_dsn: str, clock: SetClock, accounts: Path
 ) -> None:
