@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
@@ -392,40 +391,44 @@ class Leads(Generic[S]):
             await connection.execute(
                 f"""DELETE FROM {self.service}.timer t USING unnest($1::uuid[], $2::text[]) AS g(lead_id, name)
                     WHERE t.lead_id = g.lead_id AND t.name = g.name""",
-                *_arrays(gone),
+                *zip(*gone, strict=True),
             )
         if due:
             await connection.execute(
                 f"""INSERT INTO {self.service}.timer (lead_id, name, lane, due_at)
                     SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::timestamptz[])
                     ON CONFLICT (lead_id, name) DO UPDATE SET due_at = excluded.due_at""",
-                *_arrays(due),
+                *zip(*due, strict=True),
             )
 
     async def _save_standings(self, connection: Connection, leads: Sequence[Lead[S]]) -> None:
-        """New ones whole; of the others what has changed, in the columns in which one of them has."""
+        """Of new ones and of others: the columns in which one of them is not as its row was, or as a new one begins."""
         rows = [(lead.standing_before, _stored(lead.standing)) for lead in leads]
-        if new := [row for before, row in rows if not before]:
-            arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), start=1))
+        if new := [(_BEGINNING, row) for before, row in rows if not before]:
+            columns = _changed(new)
             await connection.execute(
-                f"INSERT INTO {self.service}.standing ({', '.join(_COLUMNS)}) SELECT * FROM unnest({arrays})",
-                *_arrays(new),
+                f"INSERT INTO {self.service}.standing ({', '.join(columns)}) SELECT * FROM unnest({_arrays(columns)})",
+                *columns.values(),
             )
         if changed := [(before, row) for before, row in rows if before and before != row]:
-            wanted = [any(pair[0][place] != pair[1][place] for pair in changed) for place in range(len(_COLUMNS))]
-            names = list(compress(_COLUMNS, wanted))
-            arrays = ", ".join(f"${place}::{_COLUMNS[name]}[]" for place, name in enumerate(names, start=2))
+            columns = _changed(changed)
+            news = ", ".join(f"{name} = row.{name}" for name in columns if name != "lead_id")
             await connection.execute(
-                f"""UPDATE {self.service}.standing s SET {", ".join(f"{name} = row.{name}" for name in names)}
-                    FROM unnest($1::uuid[], {arrays}) AS row(lead_id, {", ".join(names)})
-                    WHERE s.lead_id = row.lead_id""",
-                *_arrays([(row[0], *compress(row, wanted)) for _, row in changed]),
+                f"""UPDATE {self.service}.standing s SET {news}
+                    FROM unnest({_arrays(columns)}) AS row({", ".join(columns)}) WHERE s.lead_id = row.lead_id""",
+                *columns.values(),
             )
 
 
-def _arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    """Rows as one array per column, as `unnest` takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _changed(pairs: Sequence[tuple[Sequence[object], Sequence[object]]]) -> dict[str, tuple[object, ...]]:
+    """By name, the column that says which leads they are and those in which one of them has changed."""
+    before, after = (zip(*side, strict=True) for side in zip(*pairs, strict=True))
+    columns = zip(_COLUMNS, before, after, strict=True)
+    return {name: now for name, was, now in columns if now != was or name == "lead_id"}
+
+
+def _arrays(names: Iterable[str]) -> str:
+    return ", ".join(f"${place}::{_COLUMNS[name]}[]" for place, name in enumerate(names, start=1))
 
 
 def _stored(standing: Standing) -> tuple[object, ...]:
@@ -438,3 +441,6 @@ def _standing(row: asyncpg.Record) -> Standing:
         Stage(row[name]) if row[name] else None for name in ("stage", "stage_before")
     )
     return standing
+
+
+_BEGINNING = (None, *_stored(Standing(UUID(int=0)))[1:])

@@ -40,7 +40,7 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
     """
     if not said:
         return
-    lanes = [lane_of(envelope.lead_id) for envelope in said]
+    rows = [_row(envelope, encode_attributes(envelope.attributes)) for envelope in said]
     # Not one row is made, and so no position given out, before the count of the locked lanes is known.
     await connection.execute(
         f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($9, lane) FROM unnest($10::int[]) lane)
@@ -50,22 +50,17 @@ async def append(connection: Connection, speaker: str, said: Sequence[Envelope[E
                     $7::text[], $8::text[]) WITH ORDINALITY
                   AS row(event_id, topic, lane, lead_id, seq, type, attributes, body, place)
                   WHERE (SELECT count(*) FROM locked) > 0 ORDER BY place) ordered""",
-        [envelope.id for envelope in said],
-        [envelope.topic for envelope in said],
-        lanes,
-        [envelope.lead_id for envelope in said],
-        [envelope.seq for envelope in said],
-        [envelope.type for envelope in said],
-        [encode_attributes(envelope.attributes) for envelope in said],
-        [_kept_body(envelope.data) for envelope in said],
+        *zip(*rows, strict=True),
         LOCK_OF[speaker],
-        sorted(set(lanes)),
+        sorted({row[2] for row in rows}),
     )
 
 
-def _kept_body(data: Event) -> str:
-    """The log keeps no card: whoever carries the row reads the card as it then is."""
-    return "" if isinstance(data, CardChanged) else encode_body(data)
+def _row(said: Envelope[Event], attributes: str) -> tuple[UUID, str, int, UUID, int, str, str, str]:
+    data, lead_id = said.data, said.lead_id
+    # The log keeps no card: whoever carries the row reads the card as it then is.
+    body = "" if isinstance(data, CardChanged) else encode_body(data)
+    return said.id, data.topic, lane_of(lead_id), lead_id, said.seq, data.type, attributes, body
 
 
 async def read(
