@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from email.utils import parseaddr
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -50,6 +51,6 @@ class HandoverSettings(Settings):
     def offer_lasts(self) -> timedelta:
         return timedelta(minutes=self.offer_minutes)
 
-    @property
+    @cached_property
     def sender_domain(self) -> str:
         return parseaddr(self.sender)[1].partition("@")[2]

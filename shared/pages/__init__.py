@@ -51,6 +51,7 @@ def templates(folder: Path, zone: tzinfo = UTC, **filters: object) -> Environmen
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     ours = {"figure": figure, "line": line, "stage": named, "whole": whole, **Calendar(zone).filters()}
     cast("dict[str, object]", pages.filters).update(ours, **filters)
