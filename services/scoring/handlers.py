@@ -10,7 +10,7 @@ from services.scoring.domain.engagement import Fact
 from services.scoring.domain.moments import moment
 from services.scoring.domain.scored import Cycle, Past, Scored
 from services.scoring.known import details_of, known_of
-from services.scoring.verdict import conclude, note_stage
+from services.scoring.verdict import conclude, is_above, note_stage
 from shared.clock import uuid7
 from shared.events.capture import ActivityRecorded, CardChanged
 from shared.events.envelope import Envelope, Event
@@ -89,8 +89,10 @@ def hear_stage(lead: Lead[Scored], event: Envelope[StageChanged], now: datetime)
 
 
 def cooled(lead: Lead[Scored], due: datetime, now: datetime) -> None:
-    """Decay has taken the lead below a line."""
-    conclude(lead, now, new_rules=catch_up(lead))
+    """Decay may have taken the lead below a line."""
+    new_rules = catch_up(lead)
+    if new_rules or not is_above(lead, now):
+        conclude(lead, now, new_rules=new_rules)
 
 
 def hold_ended(lead: Lead[Scored], due: datetime, now: datetime) -> None:
@@ -135,9 +137,9 @@ def _hear(lead: Lead[Scored], event: Envelope[Event], now: datetime, change: Cha
     scored, memory = lead.state, lead.state.memory
     memory.begun = memory.begun or not event.history
     at = moment(now) if memory.begun else max(moment(event.time), memory.as_of)
-    before = None if new_rules else memory.figures(scored.rules, at)
+    score_before = None if new_rules else memory.fit_tenths + memory.interest.engagement(at)
     change(scored)
-    conclude(lead, now, at=at, before=before, history=event.history, new_rules=new_rules)
+    conclude(lead, now, at=at, score_before=score_before, history=event.history, new_rules=new_rules)
 
 
 def _past(scored: Scored) -> Past:

@@ -33,19 +33,19 @@ def conclude(
     now: datetime,
     *,
     at: int | None = None,
-    before: Figures | None = None,
+    score_before: int | None = None,
     history: bool = False,
     new_rules: bool = False,
     decide: bool = True,
 ) -> None:
     """Say, decide, remember and set the timers, with the figures as `at` a moment, now by default.
 
-    `before` are the figures of that moment without the event; without them, what was last said is compared.
+    `score_before` is that of this moment without the event, in tenths; without it, what was last said is compared.
     """
     scored, memory = lead.state, lead.state.memory
     memory.as_of = moment(now) if at is None else at
     figures = scored.figures = memory.figures(scored.rules, memory.as_of)
-    _say_score(lead, figures, before)
+    _say_score(lead, figures, score_before)
     if decide and is_ours(lead):
         # While history is told only a purchase moves a lead, at its own date; all else waits for the judgement.
         telling = history or not memory.begun
@@ -54,7 +54,7 @@ def conclude(
             move_to(lead, move, _date_of(lead, now, telling))
     _mark(lead, figures)
     if memory.begun:
-        _set_timers(lead)
+        _set_timers(lead, figures)
 
 
 def is_ours(lead: Lead[Scored]) -> bool:
@@ -109,10 +109,10 @@ def _asked_for(activity: str, at: int, rules: RuleSet) -> Asked | None:
     return None
 
 
-def _say_score(lead: Lead[Scored], figures: Figures, before: Figures | None) -> None:
+def _say_score(lead: Lead[Scored], figures: Figures, score_before: int | None) -> None:
     scored, memory = lead.state, lead.state.memory
     said = memory.said or Said()
-    compared = said.score if before is None else before.score
+    compared = said.score if score_before is None else score_before
     if (figures.score, figures.grade, figures.temperature) == (compared, said.grade, said.temperature):
         return
     lead.say(
@@ -177,17 +177,35 @@ def _mark(lead: Lead[Scored], figures: Figures) -> None:
         temperature=figures.temperature,
         rules_version=scored.rules_version,
     )
-    if last is None or not mark.says_the_same_as(last):
+    if last is None or mark.says != last.says:
         scored.marks.append(mark)
         memory.mark = mark
 
 
-def _set_timers(lead: Lead[Scored]) -> None:
-    scored, memory = lead.state, lead.state.memory
-    stage = lead.standing.stage if is_ours(lead) else None
+def is_above(lead: Lead[Scored], now: datetime) -> bool:
+    """Whether time alone has not taken the lead below a line yet; then the timer is set for when it will."""
+    rules, memory = lead.state.rules, lead.state.memory
+    figures = memory.figures(rules, memory.as_of)
+    crossing = memory.next_crossing(rules, figures, memory.as_of, _stage_of_ours(lead))
+    _set(lead, COOL, crossing)
+    return crossing is None or crossing > moment(now)
+
+
+def _set_timers(lead: Lead[Scored], figures: Figures) -> None:
+    """The one for cooling may go off early, never late: the very moment is solved when it does.
+
+    It stays where it is while that is early enough, so most events leave it alone.
+    """
+    scored, memory, stage = lead.state, lead.state.memory, _stage_of_ours(lead)
+    crossing = memory.none_crossed_before(scored.rules, figures, memory.as_of, stage)
+    if crossing is None or COOL not in lead.timers or lead.timers[COOL] > when(crossing):
+        _set(lead, COOL, crossing)
     hold = None if stage is None else hold_until(stage, memory.stage_at, memory.stage_reason)
-    _set(lead, COOL, memory.next_crossing(scored.rules, memory.as_of, stage))
     _set(lead, HOLD, hold if hold is not None and hold > memory.as_of else None)
+
+
+def _stage_of_ours(lead: Lead[Scored]) -> Stage | None:
+    return lead.standing.stage if is_ours(lead) else None
 
 
 def _set(lead: Lead[Scored], name: str, at: int | None) -> None:

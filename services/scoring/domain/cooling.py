@@ -11,6 +11,8 @@ from services.scoring.domain.ruleset import COLD, Heat
 
 # Each brings the bound closer; what is left after these is a few steps of a tenth.
 _TANGENTS = 6
+# In tenths: more than what is lost where decimal fractions are cut.
+_ROUNDED = 0.01
 
 
 def level_at(
@@ -23,8 +25,9 @@ def level_at(
     at: int,
 ) -> str:
     """The temperature at a moment, given that it was `level` `since` another and nothing was done in between."""
-    only_falls = not any(award.tenths < 0 for award in awards)
-    for heat in colder(heats, level):
+    lines = colder(heats, level)
+    only_falls = bool(lines) and not any(award.tenths < 0 for award in awards)
+    for heat in lines:
         # What only falls is looked at once; what goes up and down may have been below in between.
         if only_falls:
             left = None if holds(awards, heat, earned_at, intent_at, at) else at
@@ -47,8 +50,10 @@ def holds(awards: Sequence[Award], heat: Heat, earned_at: int | None, intent_at:
 
 def colder(heats: Mapping[str, Heat], level: str) -> list[Heat]:
     """A temperature and those below it, warmest first; none for cold."""
+    if level not in heats:
+        return []
     levels = list(heats)
-    return [heats[name] for name in levels[levels.index(level) :]] if level in heats else []
+    return [heats[name] for name in levels[levels.index(level) :]]
 
 
 def left_at(
@@ -90,6 +95,37 @@ def first_crossing(awards: Sequence[Award], lines: Sequence[tuple[int, int]]) ->
     return earliest(*found)
 
 
+def none_crossed_before(awards: Sequence[Award], lines: Sequence[tuple[int, int]]) -> int | None:
+    """A moment before which none of these is crossed, for far less work than `first_crossing`; None for never.
+
+    What only falls halves no sooner than the award that halves soonest. Close to a line, and where awards take away, it
+    is the crossing itself.
+    """
+    if any(award.tenths < 0 for award in awards):
+        return first_crossing(awards, lines)
+    found: list[int | None] = []
+    for level, start in lines:
+        bound = _not_halved_before(awards, level, start)
+        found.append(first_below(awards, level, start) if bound == start else bound)
+    return earliest(*found)
+
+
+def _not_halved_before(awards: Sequence[Award], level: int, start: int) -> int | None:
+    left, lasting, soonest, fading = 0.0, 0, 0, 0
+    for award in awards:
+        half_life = award.half_life
+        if half_life is None:
+            lasting += award.tenths
+        else:
+            left += award.tenths * 2.0 ** -(max(0, start - award.at) / half_life)
+            soonest = min(soonest or half_life, half_life)
+            fading += 1
+    if level <= lasting:
+        return None
+    target = level - lasting + fading / 2 + _ROUNDED
+    return start + max(0, math.floor(soonest * math.log2(left / target)) - 1) if left > target else start
+
+
 def first_below(awards: Sequence[Award], level: int, start: int) -> int | None:
     """The first microsecond from `start` on at which the rounded awards come to less than `level`; None for never.
 
@@ -114,7 +150,7 @@ def _not_before(fading: Sequence[Award], level: int, start: int) -> int:
     Without rounding their sum is a convex curve. A tangent to it reaches any level before the curve does, so following
     tangents (Newton's way) never goes too far; and rounding takes away at most half a tenth of each award.
     """
-    target = level + len(fading) / 2 + 0.01
+    target = level + len(fading) / 2 + _ROUNDED
     parts = [(award.tenths, award.at, award.half_life or 1) for award in fading]
     at = float(start)
     for _ in range(_TANGENTS):

@@ -91,7 +91,15 @@ def matches(rule: EngagementRule, fact: Fact) -> bool:
 
 def still_needed(awards: Sequence[Award], rules: RuleSet, at: int) -> list[Award]:
     """The awards that can still matter at or after a moment: worth something, or counted by a rule's `times`."""
-    return [award for award in awards if award.worth(at) or _is_counted(award, rules, at)]
+    # Half of a tenth still rounds to one: nothing is gone after one half-life.
+    return [
+        award
+        for award in awards
+        if award.half_life is None
+        or at - award.at <= award.half_life
+        or award.worth(at)
+        or _is_counted(award, rules, at)
+    ]
 
 
 def _is_counted(award: Award, rules: RuleSet, at: int) -> bool:

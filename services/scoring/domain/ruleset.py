@@ -157,5 +157,10 @@ class RuleSet:
         return {group: frozenset(rule.code for rule in self.engagement if rule.group == group) for group in self.groups}
 
     @cached_property
+    def asks_for_groups(self) -> bool:
+        """Whether any way into a stage asks for the points of a group."""
+        return any(gate.groups for line in self.stages.values() for gate in line.enter)
+
+    @cached_property
     def evidence(self) -> frozenset[str]:
         return frozenset[str]().union(*(rule.asks for rule in self.fit))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.scoring.domain.award import Award, total
 from services.scoring.domain.conditions import Known
-from services.scoring.domain.cooling import earliest, first_crossing, line_of, quiet_at
+from services.scoring.domain.cooling import earliest, first_crossing, line_of, none_crossed_before, quiet_at
 from services.scoring.domain.engagement import Fact, Interest
 from services.scoring.domain.ledger import Entry
 from services.scoring.domain.ruleset import COLD, UNKNOWN, RuleSet
@@ -55,8 +55,9 @@ class Mark:
     temperature: str
     rules_version: int
 
-    def says_the_same_as(self, other: Mark) -> bool:
-        return replace(self, at=other.at) == other
+    @property
+    def says(self) -> tuple[object, ...]:
+        return self.stage, self.cycle, self.grade, self.temperature, self.rules_version
 
 
 @dataclass(slots=True)
@@ -110,7 +111,9 @@ class Memory:
         )
 
     def by_group(self, rules: RuleSet, at: int) -> dict[str, int]:
-        """The points of engagement by group."""
+        """The points of engagement by group, where the rules ask for them."""
+        if not rules.asks_for_groups:
+            return {}
         members: dict[str, list[Award]] = {}
         for award in self.interest.awards:
             rule = rules.by_code.get(award.rule)
@@ -118,20 +121,31 @@ class Memory:
                 members.setdefault(rule.group, []).append(award)
         return {group: total(awards, at) for group, awards in members.items()}
 
-    def next_crossing(self, rules: RuleSet, at: int, stage: Stage | None) -> int | None:
+    def next_crossing(self, rules: RuleSet, figures: Figures, at: int, stage: Stage | None) -> int | None:
         """The next moment after `at` at which time alone takes the lead below a line: of its temperature, or, where
-        that is given, of its stage."""
+        that is given, of its stage. `figures` are those of `at`."""
+        lines, quiet = self._lines(rules, figures, at, stage)
+        return earliest(first_crossing(self.interest.awards, lines), quiet)
+
+    def none_crossed_before(self, rules: RuleSet, figures: Figures, at: int, stage: Stage | None) -> int | None:
+        """A moment no later than `next_crossing`, for far less work."""
+        lines, quiet = self._lines(rules, figures, at, stage)
+        return earliest(none_crossed_before(self.interest.awards, lines), quiet)
+
+    def _lines(
+        self, rules: RuleSet, figures: Figures, at: int, stage: Stage | None
+    ) -> tuple[list[tuple[int, int]], int | None]:
         interest = self.interest
         lines: list[tuple[int, int]] = []
         quiet = None
-        heat = rules.heats.get(interest.temperature(rules, at))
+        heat = rules.heats.get(figures.temperature)
         if heat is not None:
             lines.append(line_of(heat, at, interest.intent_at))
             quiet = quiet_at(heat, at, interest.earned_at, interest.intent_at)
-        leave = None if stage is None else leaves_below(stage, self.fit_tenths, rules)
-        if leave is not None and interest.engagement(at) >= leave:
+        leave = None if stage is None else leaves_below(stage, figures.fit, rules)
+        if leave is not None and figures.engagement >= leave:
             lines.append((leave, at))
-        return earliest(first_crossing(interest.awards, lines), quiet)
+        return lines, quiet
 
     @property
     def fit_tenths(self) -> int:

@@ -196,9 +196,10 @@ def _is_further(to: Stage, stage: Stage) -> bool:
 
 def _is_open(gate: Gate, situation: Situation) -> bool:
     figures = situation.figures
-    least = ((gate.score, figures.score), (gate.fit, figures.fit), (gate.engagement, figures.engagement))
     return (
-        all(wanted is None or have >= wanted for wanted, have in least)
+        (gate.score is None or figures.score >= gate.score)
+        and (gate.fit is None or figures.fit >= gate.fit)
+        and (gate.engagement is None or figures.engagement >= gate.engagement)
         and (gate.grades is None or figures.grade in gate.grades)
         and (gate.temperatures is None or figures.temperature in gate.temperatures)
         and all(situation.groups.get(group, 0) >= wanted for group, wanted in gate.groups.items())

@@ -7,7 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.scoring.domain.award import Award, total
-from services.scoring.domain.cooling import first_below, first_crossing, holds, left_at, level_at
+from services.scoring.domain.cooling import (
+    first_below,
+    first_crossing,
+    holds,
+    left_at,
+    level_at,
+    none_crossed_before,
+)
 from services.scoring.domain.engagement import Interest, fold, take
 from services.scoring.domain.moments import DAY, HOUR
 from services.scoring.domain.ruleset import Heat
@@ -111,6 +118,25 @@ def test_of_several_lines_the_first_to_be_crossed_is_found(awards: list[Award], 
     falling = [award for award in awards if award.tenths > 0]
     each = [first_below(falling, level, start) for level, start in lines]
     assert first_crossing(falling, lines) == min((at for at in each if at is not None), default=None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(award_lists, st.lists(st.tuples(st.integers(-50, 400), st.integers(0, 90 * DAY)), max_size=3))
+@example([award(250, DAY)], [(25, 0)])
+def test_before_the_moment_that_is_quickly_found_no_line_is_crossed(
+    awards: list[Award], lines: list[tuple[int, int]]
+) -> None:
+    for some in (awards, [award for award in awards if award.tenths > 0]):
+        quickly, crossed = none_crossed_before(some, lines), first_crossing(some, lines)
+        assert (quickly is None) is (crossed is None)
+        assert quickly is None or crossed is None or quickly <= crossed
+
+
+def test_a_lead_far_above_a_line_is_left_alone_for_days() -> None:
+    """If all of it halved every week, two thirds would be gone after eleven days."""
+    quickly = none_crossed_before([award(300, 7 * DAY), award(100, 30 * DAY)], [(130, 0)])
+    assert quickly is not None
+    assert 10 * DAY < quickly < 12 * DAY
 
 
 def test_a_lead_cools_from_hot_over_warm_to_cold_and_time_alone_warms_nobody() -> None:
