@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 WIDEST_NAME = "Math.max(0, ...[...document.querySelectorAll('th .who')].map((one) => one.offsetWidth))"
+SIDEWAYS = "[...document.querySelectorAll('.rows')].map((one) => one.scrollWidth).filter((wide) => wide > innerWidth)"
 SIGHTS: tuple[tuple[int, Literal["light", "dark"]], ...] = (
     (1440, "light"), (1440, "dark"), (390, "light"), (320, "dark"),
 )  # fmt: skip
@@ -179,6 +180,7 @@ async def test_every_page_fits_its_window(desk: Desk) -> None:
             await desk.page.emulate_media(color_scheme=scheme)
             wide = await desk.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{path} is {wide} wide in {width}, {scheme}"
+            assert width > 600 or await desk.page.evaluate(SIDEWAYS) == [], f"a list on {path} scrolls sideways"
             names = await desk.page.evaluate(WIDEST_NAME)
             assert names <= 340, f"a name on {path} takes {names} pixels from the other columns"
 
