@@ -11,6 +11,7 @@ from services.insights import (
     looking_after,
     mails,
     nowhere,
+    quarantine,
     signing_in,
     worklist,
 )
@@ -90,6 +91,7 @@ service: Service[LeadView] = Service(
         worklist.router,
         answers.router,
         mails.router,
+        *quarantine.routers,
         *looking_after.routers,
         nowhere.router,
     ),

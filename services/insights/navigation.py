@@ -62,6 +62,7 @@ _PLACES = (
     ("", "leads", "Leads", "people", OWN, "/leads", (Scope.card,)),
     ("", "worklist", "Worklist", "list", OWN, "/worklist", (Scope.card, _REP)),
     ("Look after", "mails", "Mails", "mail", OWN, "/mails", (Scope.card,)),
+    ("Look after", "quarantine", "Put aside", "shield", OWN, "/quarantine", (Scope.card,)),
     ("Look after", "held", "Held events", "clock", OWN, "/held", (Scope.operate,)),
     ("Set up", "sites", "Sites", "form", OWN, "/sites", (Scope.read,)),
     ("Set up", "keys", "Keys and people", "keys", OWN, "/keys", (Scope.operate,)),

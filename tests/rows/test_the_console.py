@@ -120,6 +120,12 @@ async def hold_an_event(dsn: str, lead_id: str) -> None:
     await connection.close()
 
 
+def put_aside(inst: Installation, email: str) -> None:
+    with inst.public("capture") as form:
+        form.headers["X-Site-Key"] = "pk_demo"
+        form.post("/v1/leads", json={"email": email, "name": "Tove Dahl", "website": "x"}).raise_for_status()
+
+
 async def worklist(inst: Installation) -> list[dict[str, Any]]:
     return (await asyncio.to_thread(inst.get, "handover", "/v1/worklist", limit=200))["items"]
 
@@ -137,6 +143,7 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     lead = await asyncio.to_thread(lambda: inst.submit(email=person, **given))
     await asyncio.to_thread(inst.until_stage, lead, "handed_over")
     await hold_an_event(inst.dsn, lead)
+    await asyncio.to_thread(put_aside, inst, person.replace("person", "aside"))
     (asked,) = [item for item in await worklist(inst) if item["lead_id"] == lead]
 
     context, operator = await visit(browser, inst, WIDE, "light")
@@ -178,6 +185,14 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     context, manager = await visit(browser, inst, WIDE, "dark")
     page = manager.page
     await manager.sign_in("hanne", PASSWORD)
+    await manager.go("Put aside")
+    await manager.reach("Let in")
+    await expect(page.get_by_role("link", name="let in Tove Dahl")).to_be_visible()
+    await asyncio.to_thread(
+        inst.until, lambda: inst.get("insights", "/v1/leads", q=person.replace("person", "aside"))["items"]
+    )
+    await manager.reach("let in")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Tove Dahl")
     await page.keyboard.press("/")
     await page.keyboard.type(person)
     await page.keyboard.press("Enter")

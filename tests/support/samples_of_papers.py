@@ -53,6 +53,29 @@ HELD = Sample(
         "error": "reason: String should have at least 1 character",
     },
 )
+PUT_ASIDE = Sample(
+    "insights",
+    "quarantine.html",
+    {
+        "console": frame("quarantine"),
+        "now": NOW,
+        "submissions": [
+            {
+                "submission_id": "019a2b3c-0000-7000-8000-000000000001", "who": who, "company": "Norrvik Logistics",
+                "email": "mara@norrvik.example", "phone": "", "message": message, "trap": "https://norrvik.example",
+                "why": "Filled in the field that people do not see", "site": "web-se", "at": NOW, "lead_id": lead_id,
+            }
+            for who, message, lead_id in (
+                ("Mara Lindqvist", "Two reefers lost in September, we need proof per pallet.", ""),
+                ("mara@norrvik.example", "", "0198c5f2-0000-7000-8000-000000000042"),
+            )
+        ],
+        "may_release": True,
+        "problem": "",
+        "error": "",
+        "next_url": "/quarantine?after=abc",
+    },
+)
 SITES = Sample(
     "insights",
     "sites.html",
@@ -133,6 +156,10 @@ PAPERS = (
     HELD,
     HELD.but("none", events=[], more=False, said="", error=""),
     HELD.but("of services that are away", events=[], more=False, problems=[AWAY], error=""),
+    PUT_ASIDE,
+    PUT_ASIDE.but("to be looked at, with one that could not be let in", may_release=False, error="Nothing is there."),
+    PUT_ASIDE.but("none", submissions=[], next_url=""),
+    PUT_ASIDE.but("of a capture that is away", submissions=[], next_url="", problem=AWAY),
     SITES,
     SITES.but("to be looked at", may_change=False, made=""),
     SITES.but("none yet, and one that cannot be made", sites=[], error="name: is no name", values={"name": "Web"}),
