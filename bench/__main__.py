@@ -10,6 +10,7 @@ import platform
 import signal
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,13 +40,17 @@ def main() -> None:
     for part in given.parts or PARTS:
         words, measured = PARTS[part]
         print(words)
-        report.keep(given.into, part, machine, measured(given.rounds, given.seconds))
+        began = time.monotonic()
+        figures = measured(given.rounds, given.seconds)
+        report.keep(given.into, part, machine, figures, time.monotonic() - began)
         kept = report.read(given.into)
         for name, (of, _) in report.TABLES.items():
             if of == part:
                 print(f"\n{report.table(name, kept)}", flush=True)
     print(report.table("summary", report.read(given.into)))
     report.write(given.into)
+    took = ", ".join(f"{part} {report.read(given.into)[part]['took']}" for part in given.parts or PARTS)
+    print(f"Seconds that the parts took: {took}")
     print(f"Figures and pictures are in {given.into}")
 
 

@@ -28,13 +28,12 @@ _SIDES = {
 _KINDS = {"form_submitted": "a submission", "demo_requested": "a demo request"}
 
 
-def keep(folder: Path, part: str, machine: str, figures: Figures) -> None:
-    """Write what was measured of a part into the folder's file, in the place of what stood there."""
+def keep(folder: Path, part: str, machine: str, figures: Figures, took: float) -> None:
+    """Write what was measured of a part, and in how many seconds, into the folder's file, in the place of what stood
+    there."""
     folder.mkdir(parents=True, exist_ok=True)
-    measured = {
-        **read(folder),
-        part: {"on": datetime.now(UTC).date().isoformat(), "machine": machine, **_rounded(figures)},
-    }
+    told = {"on": datetime.now(UTC).date().isoformat(), "machine": machine, "took": round(took)}
+    measured = {**read(folder), part: {**told, **_rounded(figures)}}
     (folder / FILE).write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
 
 
@@ -240,8 +239,12 @@ def _budget(figures: Figures) -> str:
     ]  # fmt: skip
     totals = ("events said", *(f"{sum(one['events'].values()):.2f}" for _, one in said), "")
     heard = ("events heard", *(f"{sum(one['heard'].values()):.2f}" for _, one in said), "")
+    by_whom = [
+        (f"of them by {service}", *(f"{one['heard'][service]:.2f}" for _, one in said), "")
+        for service in _ORDER if service in said[0][1]["heard"]
+    ]  # fmt: skip
     mails = ("mails", *(f"{one['mails']:.2f}" for _, one in said), "")
-    events = _table(("", *(_KINDS[kind] for kind, _ in said), "heard by"), [*rows, totals, heard, mails])
+    events = _table(("", *(_KINDS[kind] for kind, _ in said), "heard by"), [*rows, totals, heard, *by_whom, mails])
     return events + "\n" + _cpu(figures, columns)
 
 
