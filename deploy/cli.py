@@ -251,7 +251,9 @@ def replay(
 
 
 @app.command()
-def restore(service: Annotated[str, typer.Argument(help="scoring; before it is started.")]) -> None:
+def restore(
+    service: Annotated[str, typer.Argument(help="scoring, nurture or handover, not yet started.")],
+) -> None:
     """Have a service whose database was restored alone hear from Kafka what has been said since."""
     from deploy.restore import restore as hear_since
 

@@ -3,6 +3,7 @@
 Between the restored tables and the service's start. What others said since the backup is heard as ever, and what the
 service said itself as well: events above its own numbers are put back into its log, and their stages and numbers
 adopted. Meanwhile it decides nothing and says nothing, for all that was decided already.
+Nurture and handover come back likewise: mails that left have left, and who was asked is asked.
 """
 
 # aiokafka's calls carry no types.
@@ -10,8 +11,9 @@ adopted. Meanwhile it decides nothing and says nothing, for all that was decided
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,27 +24,76 @@ from aiokafka.errors import KafkaError
 
 from deploy.carriers import made, works
 from deploy.replay import CannotReplay, bar
-from services.scoring.app import service
+from services.handover import app as handover
+from services.handover import restoring as handover_restoring
+from services.nurture import app as nurture
+from services.nurture import restoring as nurture_restoring
+from services.scoring import app as scoring
 from services.scoring.restoring import judge_again, remember
 from shared import log
 from shared.bus.kafka import PARTITIONS, KafkaRelay
-from shared.consumer import Consumer
+from shared.consumer import Consumer, Handler
+from shared.database import Connection
 from shared.events.codec import Stored, Undecodable, from_record
 from shared.events.envelope import Envelope, Event
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.topics import Topic
 from shared.leads import Lead, Leads, Work
-from shared.service import Runtime
+from shared.service import Runtime, Service
 from shared.settings import Settings
 
-NAME = service.name
 BATCH = 500
 PATIENCE_SECONDS = 60
 _CANNOT = {
     "capture": "cards, people and who may be written to",
-    "nurture": "journeys, mails that were sent and who unsubscribed",
-    "handover": "reps, offers, deals and the feed",
+}
+
+
+@dataclass(frozen=True)
+class Comeback:
+    """How a service comes back: what it does with what others said, then with what it said itself, and at the end with
+    the leads that were touched; that answers what to tell. `begin` comes before anything is heard."""
+
+    service: Service[Any]
+    others: Mapping[type[Event], Handler[Any]]
+    own: Mapping[type[Event], Handler[Any]]
+    finish: Callable[[Runtime[Any], Sequence[UUID]], Awaitable[str]]
+    begin: Callable[[Connection], Awaitable[None]] | None = None
+
+
+async def _judge(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
+    async with runtime.database.transaction() as connection:
+        judged = await judge_again(connection, lead_ids, runtime.clock.now())
+    return f"{judged} leads are judged as of now once scoring runs."
+
+
+async def _count_mails(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
+    sent = await nurture_restoring.finish(runtime, lead_ids)
+    return f"{sent} mails to the {len(lead_ids)} leads that were heard of count as sent."
+
+
+async def _count_offers(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
+    held, strangers = await handover_restoring.finish(runtime, lead_ids)
+    named = f" {strangers} reps were added after the backup: give them their names again." if strangers else ""
+    return f"{held} leads are with a rep.{named}"
+
+
+COMEBACKS = {
+    "scoring": Comeback(scoring.service, scoring.service.consumes, {ScoreChanged: remember}, _judge),
+    "nurture": Comeback(
+        nurture.service,
+        nurture_restoring.standing_still(nurture.service.consumes),
+        nurture_restoring.OWN,
+        _count_mails,
+    ),
+    "handover": Comeback(
+        handover.service,
+        handover_restoring.as_it_was(handover.service.consumes),
+        handover_restoring.OWN,
+        _count_offers,
+        handover_restoring.begin,
+    ),
 }
 
 
@@ -64,10 +115,10 @@ class QuietLead(Lead[Any]):
     def adopt(self, event: Envelope[Event]) -> None:
         """Only what is above the service's own numbers comes here."""
         super().adopt(event)
-        if event.attributes.source != f"/leadline/{NAME}" or event.topic is Topic.PRIVACY:
+        if event.attributes.source != f"/leadline/{self._leads.service}" or event.topic is Topic.PRIVACY:
             return
         self.saying.append(event)
-        if event.topic is Topic.SCORE:
+        if event.topic is self._leads.own_topic:
             self.standing.said_seq = max(self.standing.said_seq, event.seq)
 
 
@@ -76,7 +127,7 @@ class QuietLeads(Leads[Any]):
 
     def __init__(self, runtime: Runtime[Any]) -> None:
         publishes = frozenset(runtime.service.publishes)
-        super().__init__(NAME, runtime.database, runtime.leads.repository, runtime.clock, publishes)
+        super().__init__(runtime.service.name, runtime.database, runtime.leads.repository, runtime.clock, publishes)
         self.put_back = 0
         self.touched: set[UUID] = set()
 
@@ -89,37 +140,39 @@ class QuietLeads(Leads[Any]):
 
 async def restore(settings: Settings, name: str) -> None:
     """Raises `CannotReplay` with what to put right. It may be run again from the beginning."""
-    if name != NAME:
+    comeback = COMEBACKS.get(name)
+    if comeback is None:
         raise CannotReplay(_why_not(name))
     if not settings.kafka_bootstrap_servers:
         raise CannotReplay(
             "A service comes back alone only on Kafka: set KAFKA_BOOTSTRAP_SERVERS and KAFKA_TOPIC_PREFIX. Where all "
             "share one database, they are restored together."
         )
-    await _check_tables(settings)
-    runtime = Runtime(service, service.settings.load())
+    await _check_tables(settings, name)
+    runtime = Runtime(comeback.service, comeback.service.settings.load())
     await runtime.migrate()
     try:
         await _make_days(runtime)
+        if comeback.begin is not None:
+            async with runtime.database.transaction() as connection:
+                await comeback.begin(connection)
         leads = QuietLeads(runtime)
-        others = Consumer(leads, service.consumes)
-        own = Consumer(leads, {ScoreChanged: remember})
-        async with _group(settings.kafka_bootstrap_servers, settings.kafka_prefix, others.topics) as group:
+        others, own = Consumer(leads, comeback.others), Consumer(leads, comeback.own)
+        async with _group(settings, name, others.topics) as group:
             ends = await _hear(settings, others, "Heard again")
-            await _begin_own_where_tables_end(runtime)
+            await _begin_own_where_tables_end(runtime, own.topics)
             await _hear(settings, own, "Its own")
             await group.commit(ends)
-        async with runtime.database.transaction() as connection:
-            judged = await judge_again(connection, sorted(leads.touched), runtime.clock.now())
+        finished = await comeback.finish(runtime, sorted(leads.touched))
     except (KafkaError, TimeoutError) as error:
         raise CannotReplay(
-            f"Kafka did not give it all ({type(error).__name__}). Nothing of {NAME} may hear while this runs; when "
+            f"Kafka did not give it all ({type(error).__name__}). Nothing of {name} may hear while this runs; when "
             "Kafka is well, run it again."
         ) from None
     finally:
         await runtime.database.close()
-    print(f"{leads.put_back} events that {NAME} had said are in its log again, and their numbers adopted.")
-    print(f"{judged} leads are judged as of now once {NAME} runs. Start it.")
+    print(f"{leads.put_back} events that {name} had said are in its log again, and their numbers adopted.")
+    print(f"{finished} Start it.")
 
 
 def _why_not(name: str) -> str:
@@ -133,39 +186,42 @@ def _why_not(name: str) -> str:
     )
 
 
-async def _check_tables(settings: Settings) -> None:
+async def _check_tables(settings: Settings, name: str) -> None:
     connection = await asyncpg.connect(settings.database_url)
     try:
-        if NAME not in await made(connection):
-            raise CannotReplay(f"{NAME} has no tables in this database: restore them first.")
-        if await works(connection, KafkaRelay, NAME):
-            raise CannotReplay(f"{NAME} runs: stop it first. What it says now may have numbers that were used already.")
+        if name not in await made(connection):
+            raise CannotReplay(f"{name} has no tables in this database: restore them first.")
+        if await works(connection, KafkaRelay, name):
+            raise CannotReplay(f"{name} runs: stop it first. What it says now may have numbers that were used already.")
     finally:
         await connection.close()
 
 
 async def _make_days(runtime: Runtime[Any]) -> None:
     """What was said since the backup goes where it lay: its log needs these days."""
+    name = runtime.service.name
     async with runtime.database.transaction() as connection:
-        newest = await connection.fetchval(f"SELECT max(event_id::text) FROM bus.{NAME}_log")
+        newest = await connection.fetchval(f"SELECT max(event_id::text) FROM bus.{name}_log")
         today = datetime.now(UTC).date()
         day = datetime.fromtimestamp((UUID(newest).int >> 80) / 1000, UTC).date() if newest else today
         while day < today:
-            await log.ensure_days(connection, NAME, day)
+            await log.ensure_days(connection, name, day)
             day += timedelta(days=log.DAYS_AHEAD)
-        await log.ensure_days(connection, NAME, today)
+        await log.ensure_days(connection, name, today)
 
 
-async def _begin_own_where_tables_end(runtime: Runtime[Any]) -> None:
+async def _begin_own_where_tables_end(runtime: Runtime[Any], own: Iterable[Topic]) -> None:
     async with runtime.database.transaction() as connection:
-        await connection.execute(f"UPDATE {NAME}.standing SET {Topic.SCORE.word}_seq = said_seq")
+        for topic in own:
+            await connection.execute(f"UPDATE {runtime.service.name}.standing SET {topic.word}_seq = said_seq")
 
 
 @asynccontextmanager
-async def _group(bootstrap: str, prefix: str, topics: Sequence[str] | frozenset[str]) -> AsyncGenerator[Any]:
+async def _group(settings: Settings, name: str, topics: Iterable[Topic]) -> AsyncGenerator[Any]:
     """The service's place in Kafka, put to the beginning at once, which Kafka refuses while somebody hears."""
+    bootstrap, prefix = settings.kafka_bootstrap_servers or "", settings.kafka_prefix
     client = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=f"{prefix}leadline-{NAME}", enable_auto_commit=False
+        bootstrap_servers=bootstrap, group_id=f"{prefix}leadline-{name}", enable_auto_commit=False
     )
     await client.start()
     try:

@@ -51,14 +51,14 @@ def report(lead: Lead[SalesLead], given: Report, now: datetime) -> None:
     if stage is Stage.customer and given.outcome in state.decisions:
         raise AlreadySaid(f"This lead was said to be {given.outcome} before, with other figures.")
     rep = str(given.rep or state.owner or "")
-    value, currency = _worth(given, state)
-    _keep(state, given, rep, value, currency, now)
-    worth = {"value": value, "currency": currency} if what.to in (Stage.opportunity, Stage.customer) else {}
+    value, currency = worth(given, state)
+    keep(state, given, rep, value, currency, now)
+    told = {"value": value, "currency": currency} if what.to in (Stage.opportunity, Stage.customer) else {}
     if what.to is Stage.customer and stage is Stage.accepted:
-        move(lead, Stage.opportunity, Reason.deal_opened, now, **worth)  # a deal is open before it is told to be won
+        move(lead, Stage.opportunity, Reason.deal_opened, now, **told)  # a deal is open before it is told to be won
     lead.say(_event(given, rep, lead.standing.cycle, value, currency))
     if what.to is not None:
-        move(lead, what.to, what.reason, now, **worth)
+        move(lead, what.to, what.reason, now, **told)
 
 
 def _check_reason(given: Report) -> None:
@@ -78,12 +78,13 @@ def _said_before(lead: Lead[SalesLead], given: Report) -> bool:
     return same_rep and same_worth and given.reason == before.reason
 
 
-def _worth(given: Report, state: SalesLead) -> tuple[str, str]:
+def worth(given: Report, state: SalesLead) -> tuple[str, str]:
     """What was given, else what the deal was said to be worth."""
     return (given.value, given.currency) if given.value else (state.value, state.currency)
 
 
-def _keep(state: SalesLead, given: Report, rep: str, value: str, currency: str, now: datetime) -> None:
+def keep(state: SalesLead, given: Report, rep: str, value: str, currency: str, now: datetime) -> None:
+    """What the lead itself remembers of an outcome."""
     state.decisions[given.outcome] = Decision(rep, given.reason, value, currency)
     if given.outcome in (Outcome.opportunity, Outcome.won):
         state.value, state.currency = value, currency

@@ -46,7 +46,7 @@ def take_step(lead: Lead[Nurtured], enrolment: Enrolment, due: datetime, now: da
         leave(lead, enrolment, refusal, now)
     else:
         lead.state.keep(replace(enrolment, waits_until=None))
-        lead.state.put(_touch(lead, enrolment, journey, step, now))
+        lead.state.put(touch_of_step(lead, enrolment, journey, step, now))
 
 
 def go_on(lead: Lead[Nurtured], enrolment: Enrolment, now: datetime) -> None:
@@ -59,7 +59,7 @@ def go_on(lead: Lead[Nurtured], enrolment: Enrolment, now: datetime) -> None:
     if following is None:
         leave(lead, enrolment, "completed", now)
     else:
-        _come_to(lead, journey, enrolment, following, now)
+        come_to(lead, journey, enrolment, following, now)
 
 
 def leave(lead: Lead[Nurtured], enrolment: Enrolment, reason: str, now: datetime) -> None:
@@ -72,7 +72,7 @@ def leave(lead: Lead[Nurtured], enrolment: Enrolment, reason: str, now: datetime
         state.put(touch.skipped(reason, now))
     step = journey and journey.mail(enrolment.step)
     if journey and step and enrolment.waits_until is not None:
-        state.put(_touch(lead, enrolment, journey, step, now).skipped(reason, now))
+        state.put(touch_of_step(lead, enrolment, journey, step, now).skipped(reason, now))
     state.keep(replace(enrolment, waits_until=None, ended_at=now, ended_because=reason))
     lead.say(Exited(journey=enrolment.journey, reason=reason, cycle=enrolment.cycle))
 
@@ -115,22 +115,24 @@ def _begin(lead: Lead[Nurtured], journey: Journey, enrolment: Enrolment, now: da
     if refusal := lead.state.refusal(journey.purpose):
         if (enrolment.cycle, enrolment.journey) in lead.state.enrolments:
             lead.state.drop(enrolment)
-        lead.state.put(_touch(lead, enrolment, journey, first, now).skipped(refusal, now))
+        lead.state.put(touch_of_step(lead, enrolment, journey, first, now).skipped(refusal, now))
         return
     lead.say(Enrolled(journey=journey.name, journey_version=journey.version, cycle=enrolment.cycle))
-    _come_to(lead, journey, replace(enrolment, entered_at=now), first, now)
+    come_to(lead, journey, replace(enrolment, entered_at=now), first, now)
 
 
-def _come_to(lead: Lead[Nurtured], journey: Journey, enrolment: Enrolment, step: MailStep, now: datetime) -> None:
+def come_to(lead: Lead[Nurtured], journey: Journey, enrolment: Enrolment, step: MailStep, now: datetime) -> None:
+    """The step is next, now or after its wait."""
     at_step = replace(enrolment, step=step.name, version=journey.version)
     if step.after:
         lead.state.keep(replace(at_step, waits_until=now + step.after))
     else:
         lead.state.keep(replace(at_step, waits_until=None))
-        lead.state.put(_touch(lead, at_step, journey, step, now))
+        lead.state.put(touch_of_step(lead, at_step, journey, step, now))
 
 
-def _touch(lead: Lead[Nurtured], enrolment: Enrolment, journey: Journey, step: MailStep, now: datetime) -> Touch:
+def touch_of_step(lead: Lead[Nurtured], enrolment: Enrolment, journey: Journey, step: MailStep, now: datetime) -> Touch:
+    """As it is planned, due now."""
     return Touch(
         touch_id=touch_id_of(lead.lead_id, enrolment.cycle, journey.name, step.name),
         cycle=enrolment.cycle,
