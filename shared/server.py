@@ -25,6 +25,7 @@ class Connection(HttpToolsProtocol):
     head_seconds = 10.0
     _deadline: asyncio.TimerHandle | None = None
     _bytes = 0
+    _in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
@@ -36,15 +37,20 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._bytes += len(data)
         super().data_received(data)
-        # Looked at here, as the parser keeps a header that never ends to itself.
+        # Looked at here, as the parser keeps a header that never ends to itself; nearly every head comes in one piece.
+        if self._in_head:
+            self._expect_head()
         if self._deadline is not None and self._bytes > HEAD_BYTES:
             self._give_up()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._expect_head()
+        self._in_head = True
+        if self._deadline is None:
+            self._bytes = 0
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._stop_expecting()
         super().on_headers_complete()
 
@@ -54,7 +60,6 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._deadline is None:
-            self._bytes = 0
             self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _stop_expecting(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache, partial
 from http import HTTPMethod
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -124,7 +125,8 @@ class Edge:
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
-        self._service = service
+        # With its labels looked up once: that takes as long as all the rest of it.
+        self._seconds = cache(partial(metrics.HTTP_SECONDS.labels, service))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,17 +138,19 @@ class Edge:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
+                state["started"] = True
                 message["headers"] = _marked(list(message.get("headers", ())), request_id)
                 self._observe(scope, message["status"], perf_counter() - started)
             await send(message)
 
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"], state["started"] = request_id, False
         with traced(headers.get(b"traceparent", b"").decode("latin-1")):
             return await self._app(scope, receive, send_marked)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        metrics.HTTP_SECONDS.labels(self._service, method, route_template(scope), str(status)).observe(seconds)
+        self._seconds(method, route_template(scope), str(status)).observe(seconds)
 
 
 def _marked(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
@@ -166,19 +170,12 @@ class Errors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def send_noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_noting)
+            await self._app(scope, receive, send)
         except ClientDisconnect:
             return
         except Exception as error:
-            if scope["type"] != "http" or started:
+            if scope["type"] != "http" or scope["state"]["started"]:
                 raise
             said = answer_to(error)
             if is_transient(error):
