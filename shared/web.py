@@ -140,17 +140,15 @@ class Edge:
             if message["type"] == "http.response.start":
                 state["started"] = True
                 message["headers"] = _marked(list(message.get("headers", ())), request_id)
-                self._observe(scope, message["status"], perf_counter() - started)
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                seconds = self._seconds(method, route_template(scope), str(message["status"]))
+                seconds.observe(perf_counter() - started)
             await send(message)
 
         state = scope.setdefault("state", {})
         state["request_id"], state["started"] = request_id, False
         with traced(headers.get(b"traceparent", b"").decode("latin-1")):
             return await self._app(scope, receive, send_marked)
-
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._seconds(method, route_template(scope), str(status)).observe(seconds)
 
 
 def _marked(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
