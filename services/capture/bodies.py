@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
@@ -104,6 +105,10 @@ NO_ACTIVITY, NO_SOURCE = ActivityBody(), SourceBody()
 
 
 _view_decoder = msgspec.json.Decoder(ViewBody)
+# Escapes one after the other, so that the backslash of one is not taken for the beginning of the next.
+_ESCAPES = re.compile(
+    rb"\\(?:u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2})|u(?P<half>(?i:d[89a-f][0-9a-f]{2}))|.)", re.DOTALL
+)
 
 _NAMES = (*LeadBody.__struct_fields__, *ActivityBody.__struct_fields__, *SourceBody.__struct_fields__)
 B = TypeVar("B")
@@ -131,8 +136,23 @@ def read_view(raw: bytes) -> ViewBody:
 
 def _read(decoder: msgspec.json.Decoder[B], raw: bytes | msgspec.Raw, names: Collection[str]) -> B:
     try:
-        return decoder.decode(raw)
+        return _decoded(decoder, raw)
     except msgspec.ValidationError as error:
         raise Malformed("Some values cannot be read.", [place_of(str(error), names)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not JSON in UTF-8.", [("", shape(error))]) from None
+
+
+def _decoded(decoder: msgspec.json.Decoder[B], raw: bytes | msgspec.Raw) -> B:
+    """Scripts that cut a text to its length may cut a sign in two; JSON then holds half of a pair. It is nobody's
+    mistake who wrote the text, so U+FFFD stands in its place."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        given = bytes(raw)
+        whole = _ESCAPES.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], given)
+        if whole == given:
+            raise
+        return decoder.decode(whole)

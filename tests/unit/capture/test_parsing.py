@@ -173,6 +173,32 @@ def test_what_the_decoder_really_says_is_told_in_our_words(
     assert refused(lambda: read(raw)) == (place,)
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r"Ida \ud83d", "Ida \ufffd"),
+        (r"\udE00 Ida", "\ufffd Ida"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"C:\\ud83d \ud83d", "C:\\ud83d \ufffd"),
+    ],
+)
+def test_a_sign_that_a_script_cut_in_two_loses_no_lead(written: str, name: str) -> None:
+    raw = f'{{"email": "ida@norrvik.example", "name": "{written}"}}'.encode()
+    assert read_lead(raw).name == name
+    item = f'{{"activities": [{{"type": "chat_message", "visitor_id": "v", "text": "{written}"}}]}}'.encode()
+    assert read_activity(read_activities(item).activities[0]).text == name
+
+
+def test_half_a_sign_excuses_no_other_mistake() -> None:
+    for raw in (
+        rb'{"name": "\ud83d", "email"',
+        rb'{"name": "\ud83d", "emial": ""}',
+        rb'{"name": "\ud83"}',
+        rb'{"name": "\Ud83d"}',
+    ):
+        assert refused(lambda raw=raw: read_lead(raw))
+
+
 def test_bytes_in_another_encoding_are_called_that() -> None:
     assert refused(lambda: read_lead('{"email": "å@b.example"}'.encode("latin-1"))) == (("", "is not UTF-8"),)
 
