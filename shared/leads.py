@@ -432,15 +432,16 @@ def _arrays(names: Iterable[str]) -> str:
 
 
 def _stored(standing: Standing) -> tuple[object, ...]:
-    return tuple("" if value is None else value for value in _row(standing))
+    row = _row(standing)
+    return tuple("" if value is None else value for value in row) if None in row else row
 
 
 def _standing(row: asyncpg.Record) -> Standing:
-    standing = Standing(**row)
-    standing.stage, standing.stage_before = (
-        Stage(row[name]) if row[name] else None for name in ("stage", "stage_before")
-    )
+    # By place, as they were asked for: this is done for every lead of every batch.
+    standing = Standing(*row)
+    standing.stage, standing.stage_before = _STAGES[row["stage"]], _STAGES[row["stage_before"]]
     return standing
 
 
+_STAGES = {"": None, **{str(stage): stage for stage in Stage}}
 _BEGINNING = (None, *_stored(Standing(UUID(int=0)))[1:])
