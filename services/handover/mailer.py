@@ -79,24 +79,20 @@ class OfferMailer:
     async def _claim(self) -> list[asyncpg.Record]:
         """Claim what is due, with all that the mail says. What is no longer on offer is dropped unsent."""
         now = self.runtime.clock.now()
-        async with self.runtime.database.transaction() as connection:
+        async with self.runtime.database.connection() as connection:
             due = await connection.fetch(
                 """WITH due AS MATERIALIZED (
-                        SELECT mail_id FROM handover.mail WHERE state IN ('waiting', 'sending') AND due_at <= $1
+                        SELECT mail_id, offer_id FROM handover.mail
+                        WHERE state IN ('waiting', 'sending') AND due_at <= $1
                         ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-                    UPDATE handover.mail SET state = 'sending', attempts = attempts + 1, due_at = $2
-                    WHERE mail_id IN (SELECT mail_id FROM due) RETURNING mail_id""",
+                    UPDATE handover.mail m SET attempts = attempts + 1, due_at = $2,
+                        state = CASE WHEN o.state = 'open' THEN 'sending' ELSE 'dropped' END,
+                        error = CASE WHEN o.state = 'open' THEN m.error ELSE 'offer is over' END
+                    FROM due LEFT JOIN handover.offer o USING (offer_id) WHERE m.mail_id = due.mail_id
+                    RETURNING m.mail_id""",
                 now, now + LEASE, CLAIMED_AT_ONCE,
             )  # fmt: skip
-            ids = [row["mail_id"] for row in due]
-            if not ids:
-                return []
-            await connection.execute(
-                """UPDATE handover.mail m SET state = 'dropped', error = 'offer is over' FROM handover.offer o
-                    WHERE m.mail_id = ANY($1) AND o.offer_id = m.offer_id AND o.state <> 'open'""",
-                ids,
-            )
-            return await connection.fetch(_CONTENT, ids)
+            return await connection.fetch(_CONTENT, [row["mail_id"] for row in due]) if due else []
 
     async def _send(self, row: asyncpg.Record) -> _Fate:
         """What became of it."""
