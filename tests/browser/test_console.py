@@ -50,7 +50,8 @@ async def served_console(fresh_database: Databases) -> AsyncGenerator[tuple[Runt
     async with runtime.database.transaction() as connection:
         await log.ensure_days(connection, "insights", now.date())
     lives = [Life(now - timedelta(minutes=number), name=f"Lead {number}") for number in range(8)]
-    lives.append(Life(now - timedelta(minutes=9), name="W" * 110))
+    endless = f"{'w' * 64}@{'.'.join(['w' * 60] * 3)}.example"
+    lives.append(Life(now - timedelta(minutes=9), name="W" * 110, email=endless))
     told = [event for life in lives for event in life.born()]
     told += lives[3].way(("registered", "contact_valid"), ("mql", "score_reached"), ("iql", "score_fell"))
     await hear(runtime, told)
