@@ -33,7 +33,7 @@ from shared.events.topics import SERVICES, Topic
 from shared.service import Service
 from tests.support.installation import KEY, Installation, installation
 
-KINDS = {"form_submitted": 300.0, "demo_requested": 100.0}
+KINDS = {"form_submitted": 100.0, "demo_requested": 100.0}
 SECONDS = 10.0
 # The next rate that is tried, of what was done when one was too much; how much longer than a lead alone takes, all must
 # be done after the last post.

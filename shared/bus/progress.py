@@ -30,8 +30,9 @@ class Progress:
         self.heard(range(LANES), until)
 
     def heard(self, lanes: range | list[int], until: datetime) -> None:
+        """Also where that is earlier than it was: a clock was put back, and what comes now is recorded by it."""
         for lane in lanes:
-            self.marks[lane] = max(until - MARGIN, self.marks.get(lane, until - MARGIN))
+            self.marks[lane] = until - MARGIN
 
     def alive(self, work: str) -> None:
         """This piece of work has come round; from now on it has to at least every minute."""

@@ -187,6 +187,21 @@ async def test_a_timer_waits_until_all_recorded_before_it_is_heard(speaker: Toy,
     assert [row["word"] for row in rung] == ["rang 2026-03-02T13:00:00+00:00"]
 
 
+async def test_a_timer_does_not_go_off_early_because_the_clock_was_an_hour_ahead_for_a_while(
+    speaker: Toy, hearer: Toy
+) -> None:
+    clock = hearer.clock
+    assert isinstance(clock, SetClock)
+    lead = uuid7()
+    async with hearer.leads.work([lead], create=True) as work:
+        work.lead(lead).timers["ring"] = NOON + timedelta(minutes=30)
+    hearer.progress.all_heard(clock.now() + timedelta(hours=1))
+    hearer.progress.all_heard(clock.now())
+    assert await hearer.timers.fire() == 0
+    hearer.progress.all_heard(clock.advance(timedelta(minutes=31)))
+    assert await hearer.timers.fire() == 1
+
+
 def _stored(lead_id: UUID, data: Event) -> Stored:
     attributes = Attributes(source="/leadline/test", time=NOON, recordedtime=NOON)
     return Stored(
