@@ -61,7 +61,7 @@ class SiteCors:
         return Response(status_code=204, headers=allow)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, origins: list[str]) -> None:
-        key = headers.get("x-site-key") or _key(scope)
+        key = (headers.get("x-site-key") or _key(scope)) if origins else None
         allowed = bool(origins) and await self._allows(scope, origins, key)
 
         async def send_with_origin(message: Message) -> None:
@@ -74,7 +74,7 @@ class SiteCors:
                     answer["Access-Control-Expose-Headers"] = self._exposed
             await send(message)
 
-        if origins and key and not allowed:
+        if key and not allowed:
             refusal = problem(403, detail="This site key is not for pages of this origin.")
             return await refusal(scope, receive, send_with_origin)
         return await self._app(scope, receive, send_with_origin)

@@ -45,17 +45,16 @@ def record_submission(lead: Lead[Record], submission: Submission, facts: Sequenc
     if born:
         bought = submission.activity.type == "purchase"
         lead.move(Stage.captured, Reason.purchase if bought else Reason.first_interest)
-    _record(lead, card, facts, submission.policy)
+    _record(lead, facts, submission.policy)
 
 
 def record_activity(lead: Lead[Record], fact: Visit, policy: str) -> None:
     """Something a known lead did."""
-    assert lead.state.card is not None
-    _record(lead, lead.state.card, [fact], policy)
+    _record(lead, [fact], policy)
 
 
-def _record(lead: Lead[Record], card: CardChanged, facts: Sequence[Visit], policy: str) -> None:
-    valid = contact_valid(card)
+def _record(lead: Lead[Record], facts: Sequence[Visit], policy: str) -> None:
+    valid = contact_valid(lead.state.contact_points)
     for fact in facts:
         if fact.activity.text:
             lead.state.notes.append(Note(fact.activity_id, fact.activity.at, fact.activity.text))

@@ -206,7 +206,7 @@ def _record(work: Work[Record], call: Call, known: Mapping[Visitor, UUID]) -> by
         if lead_id is None:
             continue
         lead = work.leads.get(lead_id)
-        if lead is None or lead.standing.erased or lead.state.card is None:
+        if lead is None or lead.standing.erased or not lead.state.has_card:
             rejected.append((fact.index, "no such lead"))
             continue
         activity = fact.visit.activity

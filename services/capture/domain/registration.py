@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal, get_args
 
 from disposable_email_domains import blocklist
 
-from shared.events.capture import CardChanged
+from shared.events.capture import ContactPoint
 from shared.reasons import DISQUALIFY_REASONS, Reason
 
 Policy = Literal["none", "contact_valid"]
@@ -23,14 +24,12 @@ _ASKED_FOR = {
 }
 
 
-def contact_valid(card: CardChanged) -> bool:
+def contact_valid(points: Iterable[ContactPoint]) -> bool:
     """Whether somebody can be reached: a telephone number, or an address whose mailbox was not made for an hour.
 
     The grammar of both was checked when they came in; no DNS is asked.
     """
-    return any(
-        point.kind == "phone" or not _disposable(point.value.rpartition("@")[2]) for point in card.contact_points
-    )
+    return any(point.kind == "phone" or not _disposable(point.value.rpartition("@")[2]) for point in points)
 
 
 def proof(policy: str, valid: bool) -> Reason | None:

@@ -309,7 +309,7 @@ class _Import:
             )
             work = await leads.open(connection, ids, cause, now, create=False)
             for lead in work.leads.values():
-                if lead.state.card is not None:
+                if lead.state.has_card:
                     ended = Activity(type=IMPORT_ENDED, at=now, reason=self._start, judge=True)
                     record_activity(lead, Visit(uuid7(), ended, Touch()), self._asker.site.policy)
             await leads.save(work)
