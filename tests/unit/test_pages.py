@@ -28,6 +28,7 @@ WRITTEN = (".html", ".css", ".js")
 MAILS = ("offer_mail", "welcome", "second")
 PAGES = [sample for sample in SAMPLES if Path(sample.template).stem not in MAILS]
 MARKUP = [sample for sample in SAMPLES if sample.template.endswith(".html")]
+_MESSAGE = r"\{\{ (?:\w+\.message|next\.said)\b"
 INCLUDED = {"words.html", "answers.html", "console.html", "console_parts.html", "drawing.html", "funnel.html"}
 
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
@@ -54,6 +55,13 @@ def contract(template: Path) -> set[str]:
         return contract(template.with_name(other[1]))
     lines = re.findall(r"^   (\w[\w, ]*?)  +\S", words, re.MULTILINE)
     return {name.strip() for line in lines for name in line.split(",")}
+
+
+def test_what_a_person_wrote_is_shown_in_the_lines_it_was_written_in() -> None:
+    assert re.search(r"\.written \{\s*white-space: pre-line;", (STATIC / "leadline.css").read_text(encoding="utf-8"))
+    shown = [line for path in OWN for line in path.read_text("utf-8").splitlines() if re.search(_MESSAGE, line)]
+    assert len(shown) == 4
+    assert [line for line in shown if not re.search(r'class="[^"]*\bwritten\b', line)] == []
 
 
 @every_sample
