@@ -193,6 +193,7 @@ async def test_every_role_does_its_work_by_keyboard_on_pages_without_a_serious_f
     )
     await manager.reach("let in")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Tove Dahl")
+    await page.wait_for_load_state()
     await page.keyboard.press("/")
     await page.keyboard.type(person)
     await page.keyboard.press("Enter")
