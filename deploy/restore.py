@@ -35,11 +35,11 @@ from shared.bus.kafka import PARTITIONS, KafkaRelay
 from shared.consumer import Consumer, Handler
 from shared.database import Connection
 from shared.events.codec import Stored, Undecodable, from_record
-from shared.events.envelope import Envelope, Event
+from shared.events.envelope import Actor, Envelope, Event
 from shared.events.privacy import ErasureDone
 from shared.events.scoring import ScoreChanged
 from shared.events.topics import Topic
-from shared.leads import Lead, Leads, Work
+from shared.leads import Cause, Lead, Leads, Work
 from shared.service import Runtime, Service
 from shared.settings import Settings
 
@@ -52,30 +52,30 @@ _CANNOT = {
 
 @dataclass(frozen=True)
 class Comeback:
-    """How a service comes back: what it does with what others said, then with what it said itself, and at the end with
-    the leads that were touched; that answers what to tell. `begin` comes before anything is heard."""
+    """How a service comes back: what it does with what others said, then with what it said itself. Each lead that was
+    touched is then settled, and `finish`, given their ids and the time, answers what to tell. `begin` comes before
+    anything is heard."""
 
     service: Service[Any]
     others: Mapping[type[Event], Handler[Any]]
     own: Mapping[type[Event], Handler[Any]]
-    finish: Callable[[Runtime[Any], Sequence[UUID]], Awaitable[str]]
+    finish: Callable[[Connection, Sequence[UUID], datetime], Awaitable[str]]
+    settle: Callable[[Lead[Any], datetime], None] | None = None
     begin: Callable[[Connection], Awaitable[None]] | None = None
 
 
-async def _judge(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
-    async with runtime.database.transaction() as connection:
-        judged = await judge_again(connection, lead_ids, runtime.clock.now())
-    return f"{judged} leads are judged as of now once scoring runs."
+async def _judge(connection: Connection, lead_ids: Sequence[UUID], now: datetime) -> str:
+    return f"{await judge_again(connection, lead_ids, now)} leads are judged as of now once scoring runs."
 
 
-async def _count_mails(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
-    sent = await nurture_restoring.finish(runtime, lead_ids)
+async def _count_mails(connection: Connection, lead_ids: Sequence[UUID], _now: datetime) -> str:
+    sent = await nurture_restoring.finish(connection, lead_ids)
     return f"{sent} mails to the {len(lead_ids)} leads that were heard of count as sent."
 
 
-async def _count_offers(runtime: Runtime[Any], lead_ids: Sequence[UUID]) -> str:
-    held, strangers = await handover_restoring.finish(runtime, lead_ids)
-    named = f" {strangers} reps were added after the backup: give them their names again." if strangers else ""
+async def _count_offers(connection: Connection, _lead_ids: Sequence[UUID], now: datetime) -> str:
+    held, strangers = await handover_restoring.finish(connection, now)
+    named = f" Reps added after the backup: {strangers}; give them their names again." if strangers else ""
     return f"{held} leads are with a rep.{named}"
 
 
@@ -86,12 +86,14 @@ COMEBACKS = {
         nurture_restoring.standing_still(nurture.service.consumes),
         nurture_restoring.OWN,
         _count_mails,
+        nurture_restoring.settle,
     ),
     "handover": Comeback(
         handover.service,
         handover_restoring.as_it_was(handover.service.consumes),
         handover_restoring.OWN,
         _count_offers,
+        handover_restoring.settle,
         handover_restoring.begin,
     ),
 }
@@ -163,7 +165,7 @@ async def restore(settings: Settings, name: str) -> None:
             await _begin_own_where_tables_end(runtime, own.topics)
             await _hear(settings, own, "Its own")
             await group.commit(ends)
-        finished = await comeback.finish(runtime, sorted(leads.touched))
+        finished = await finish(runtime, comeback, sorted(leads.touched))
     except (KafkaError, TimeoutError) as error:
         raise CannotReplay(
             f"Kafka did not give it all ({type(error).__name__}). Nothing of {name} may hear while this runs; when "
@@ -173,6 +175,26 @@ async def restore(settings: Settings, name: str) -> None:
         await runtime.database.close()
     print(f"{leads.put_back} events that {name} had said are in its log again, and their numbers adopted.")
     print(f"{finished} Start it.")
+
+
+async def finish(runtime: Runtime[Any], comeback: Comeback, lead_ids: Sequence[UUID]) -> str:
+    """When all is heard: what is now to be said of these leads, and what to tell whoever restores."""
+    now = runtime.clock.now()
+    if comeback.settle is not None:
+        await _settle(runtime, comeback.settle, lead_ids, now)
+    async with runtime.database.transaction() as connection:
+        return await comeback.finish(connection, lead_ids, now)
+
+
+async def _settle(
+    runtime: Runtime[Any], settle: Callable[[Lead[Any], datetime], None], lead_ids: Sequence[UUID], now: datetime
+) -> None:
+    cause = Cause(time=now, actor=Actor("rule", "restored"))
+    for start in range(0, len(lead_ids), BATCH):
+        async with runtime.leads.work(lead_ids[start : start + BATCH], cause=cause) as work:
+            for lead in work.leads.values():
+                if not lead.standing.erased:
+                    settle(lead, now)
 
 
 def _why_not(name: str) -> str:

@@ -8,7 +8,7 @@ learned meanwhile is decided on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,20 +19,17 @@ from services.handover.domain.outcome import Outcome
 from services.handover.outcomes import Report, keep, worth
 from shared.consumer import Handler
 from shared.events import handover as said
-from shared.events.envelope import Actor, Envelope, Event
+from shared.events.envelope import Envelope, Event
 from shared.events.stage import StageChanged
-from shared.leads import Cause, Lead
+from shared.leads import Lead
 from shared.lifecycle import Stage
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
     from shared.database import Connection
-    from shared.service import Runtime
 
 # Positions of the feed that were given since the backup are not given again: more than any feed can have grown.
 FEED_LEAP = 1_000_000_000
-BATCH = 500
-
 
 # What a lead is given as it comes to sales; the first few, as another service hands it over.
 _OF_COMING = ("asked_for", "asked_at", "cause_id", "trace", "since", "reason", "listed")
@@ -169,29 +166,26 @@ async def begin(connection: Connection) -> None:
     )
 
 
-async def finish(runtime: Runtime[SalesLead], lead_ids: Sequence[UUID]) -> tuple[int, int]:
+def settle(lead: Lead[SalesLead], now: datetime) -> None:
+    """A lead of which everything was heard: its offer as its stage wants it, and what was learned decided on."""
+    bring_in_line(lead, now)
+    moving.settle(lead, now)
+
+
+async def finish(connection: Connection, now: datetime) -> tuple[int, int]:
     """Answers how many leads are with a rep, and how many reps are known by nothing but their id."""
-    now = runtime.clock.now()
-    cause = Cause(time=now, actor=Actor("rule", "restored"))
-    for start in range(0, len(lead_ids), BATCH):
-        async with runtime.leads.work(lead_ids[start : start + BATCH], cause=cause) as work:
-            for lead in work.leads.values():
-                if not lead.standing.erased:
-                    bring_in_line(lead, now)
-                    moving.settle(lead, now)
-    async with runtime.database.transaction() as connection:
-        # Who was to be told at the time of the backup has been told since, or has it on the worklist.
-        await connection.execute(
-            "UPDATE handover.mail SET state = 'dropped', error = 'restored' WHERE state IN ('waiting', 'sending')"
-        )
-        strangers = await connection.fetch(
-            """INSERT INTO handover.rep (rep_id, name, email, active, created_at)
-                SELECT DISTINCT rep_id, 'Added after the backup', rep_id || '@unknown.invalid', false, $1::timestamptz
-                FROM handover.offer ON CONFLICT (rep_id) DO NOTHING RETURNING rep_id""",
-            now,
-        )
-        await _answerable_until_last_said(connection)
-        held = await connection.fetchval("SELECT count(*) FROM handover.lead WHERE listed AND owner IS NOT NULL")
+    # Who was to be told at the time of the backup has been told since, or has it on the worklist.
+    await connection.execute(
+        "UPDATE handover.mail SET state = 'dropped', error = 'restored' WHERE state IN ('waiting', 'sending')"
+    )
+    strangers = await connection.fetch(
+        """INSERT INTO handover.rep (rep_id, name, email, active, created_at)
+            SELECT DISTINCT rep_id, 'Added after the backup', rep_id || '@unknown.invalid', false, $1::timestamptz
+            FROM handover.offer ON CONFLICT (rep_id) DO NOTHING RETURNING rep_id""",
+        now,
+    )
+    await _answerable_until_last_said(connection)
+    held = await connection.fetchval("SELECT count(*) FROM handover.lead WHERE listed AND owner IS NOT NULL")
     return held, len(strangers)
 
 

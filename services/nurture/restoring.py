@@ -22,15 +22,14 @@ from services.nurture.journey_files import JOURNEYS
 from services.nurture.unsubscribing import REASON
 from shared.consumer import Handler
 from shared.events import nurture as said
-from shared.events.envelope import Actor, Envelope, Event
-from shared.leads import Cause, Lead
+from shared.events.envelope import Envelope, Event
+from shared.leads import Lead
 
 if TYPE_CHECKING:
-    from shared.service import Runtime
+    from shared.database import Connection
 
 _Told = said.Sent | said.Deferred | said.Bounced
 TEST = "test"
-BATCH = 500
 
 
 def standing_still(handlers: Mapping[type[Event], Handler[Any]]) -> dict[type[Event], Handler[Any]]:
@@ -143,23 +142,8 @@ def _suppress(lead: Lead[Nurtured], purpose: str, suppression: Suppression) -> N
         lead.state.suppress(purpose, suppression)
 
 
-async def finish(runtime: Runtime[Nurtured], lead_ids: Sequence[UUID]) -> int:
-    """Have those leave whose stage or permission wants it, and say so; answers how many mails have left to them all."""
-    now = runtime.clock.now()
-    cause = Cause(time=now, actor=Actor("rule", "restored"))
-    for start in range(0, len(lead_ids), BATCH):
-        async with runtime.leads.work(lead_ids[start : start + BATCH], cause=cause) as work:
-            for lead in work.leads.values():
-                if not lead.standing.erased:
-                    _leave(lead, now)
-    async with runtime.database.connection() as connection:
-        sent: int = await connection.fetchval(
-            "SELECT count(*) FROM nurture.touch WHERE lead_id = ANY($1) AND state = 'sent'", lead_ids
-        )
-    return sent
-
-
-def _leave(lead: Lead[Nurtured], now: datetime) -> None:
+def settle(lead: Lead[Nurtured], now: datetime) -> None:
+    """A lead of which everything was heard leaves if its stage or permission wants it, and that is said."""
     courses.leave_refused(lead, now)
     stage = lead.standing.stage
     for enrolment in lead.state.active():
@@ -167,3 +151,11 @@ def _leave(lead: Lead[Nurtured], now: datetime) -> None:
         if stage is not None and (journey is None or stage in journey.exits):
             courses.leave(lead, enrolment, stage, now)
     courses.set_timer(lead)
+
+
+async def finish(connection: Connection, lead_ids: Sequence[UUID]) -> int:
+    """Answers how many mails have left to all of these."""
+    sent: int = await connection.fetchval(
+        "SELECT count(*) FROM nurture.touch WHERE lead_id = ANY($1) AND state = 'sent'", lead_ids
+    )
+    return sent

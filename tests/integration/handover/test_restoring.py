@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 
-from services.handover import restoring
+from deploy.restore import COMEBACKS, finish
 from shared.clock import uuid7
 from shared.service import Runtime
 from tests.support.sales import Told, add_rep, hear, moves, offer_all
@@ -20,7 +20,7 @@ async def test_a_lead_on_offer_to_nobody_known_is_offered_again(
     rep = await add_rep(api, "Ann")
     lead = Told(clock)
     await hear(runtime, lead.asked_for_a_demo(), lead.moved("handed_over", "offered"))
-    assert await restoring.finish(runtime, [lead.lead_id]) == (0, 0)
+    assert await finish(runtime, COMEBACKS["handover"], [lead.lead_id]) == "0 leads are with a rep."
     assert await moves(runtime, lead.lead_id) == [("sql", "expired")]
     await offer_all(runtime)
     assert await _owner(runtime, lead) == UUID(rep)
@@ -40,7 +40,8 @@ async def test_what_was_learned_meanwhile_is_decided_on_and_nobody_is_told_what_
                 jsonb_build_object('seq', 2, 'value', '50.00', 'currency', 'EUR', 'at', now()))"""
         )
         await connection.execute("UPDATE handover.offer SET rep_id = $1", uuid7())
-    assert await restoring.finish(runtime, [lead.lead_id]) == (0, 1)
+    told = await finish(runtime, COMEBACKS["handover"], [lead.lead_id])
+    assert told == "0 leads are with a rep. Reps added after the backup: 1; give them their names again."
     assert (await moves(runtime, lead.lead_id))[-1] == ("customer", "purchase")
     async with runtime.database.connection() as connection:
         assert await connection.fetchval("SELECT state FROM handover.mail") == "dropped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.restore import COMEBACKS, finish
 from services.nurture import restoring
 from services.nurture.app import service
 from shared.consumer import Consumer
@@ -19,7 +20,8 @@ async def test_who_went_to_sales_meanwhile_leaves_and_it_is_said_and_nobody_ente
     await still.take([*gone.moved("sql", "score_reached"), *new.registered()])
     assert await house.words(gone) == ["enrolled"]
     assert await house.words(new) == []
-    await restoring.finish(runtime, [gone.lead_id, new.lead_id])
+    told = await finish(runtime, COMEBACKS["nurture"], [gone.lead_id, new.lead_id])
+    assert told == "0 mails to the 2 leads that were heard of count as sent."
     assert await house.words(gone) == ["enrolled", "exited"]
     assert await house.words(new) == []
     await house.fire()
