@@ -210,7 +210,7 @@ async def test_handover_back_from_a_backup_of_yesterday_on_kafka_asks_nobody_twi
         assert len(mails.messages) == 19
         alone.dsn = backup
         said = await alone.restored()
-        assert "1 reps were added after the backup" in said
+        assert "Reps added after the backup: 1;" in said
         for name, query in SOLD.items():
             assert await alone.rows(query) == before[name], name
         newcomer = _asking(clock, "newcomer", 1)[0]
