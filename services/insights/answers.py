@@ -6,25 +6,18 @@ import asyncio
 import re
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
-from services.insights.access import Reader
 from services.insights.console import show_lead
-from services.insights.frame import PageRoute
+from services.insights.frame import page_router
 from services.insights.looking_after import read_form
 from services.insights.services import Services, path_of
 from services.insights.worklist import show_worklist
 from shared.keys import Scope
 from shared.service import runtime_of
 
-router = APIRouter(
-    prefix="/leads/{lead_id}",
-    dependencies=[Depends(Reader(Scope.work, or_rep=True))],
-    route_class=PageRoute,
-    include_in_schema=False,
-    default_response_class=HTMLResponse,
-)
+router = page_router(Scope.work, or_rep=True, prefix="/leads/{lead_id}")
 
 # What handover has decided is heard here a moment later; the page is shown once it is, or without it.
 HEARD_SECONDS, LOOK_SECONDS = 1.5, 0.05

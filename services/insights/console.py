@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import Query, Request, Response
+from fastapi.responses import RedirectResponse
 
-from services.insights.access import Reader
 from services.insights.domain.lead import LeadView
 from services.insights.domain.words import answers_to_choose
-from services.insights.frame import PageRoute, draw
+from services.insights.frame import draw, page_router
 from services.insights.funnel_answer import Question, answer
 from services.insights.heard import heard_until
 from services.insights.lead_list import Wanted
@@ -25,19 +24,9 @@ from shared.keys import Scope
 from shared.lifecycle import Stage
 from shared.service import Runtime, runtime_of
 
-router = APIRouter(
-    dependencies=[Depends(Reader(Scope.card))],
-    route_class=PageRoute,
-    include_in_schema=False,
-    default_response_class=HTMLResponse,
-)
+router = page_router(Scope.card)
 
-for_all = APIRouter(
-    dependencies=[Depends(Reader(Scope.card, or_rep=True))],
-    route_class=PageRoute,
-    include_in_schema=False,
-    default_response_class=HTMLResponse,
-)
+for_all = page_router(Scope.card, or_rep=True)
 routers = (for_all, router)
 
 MOST_CHANGES = 30

@@ -6,16 +6,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment
 
+from services.insights.access import Reader
 from services.insights.navigation import OWN, console
 from services.insights.settings import InsightsSettings
 from shared.errors import NotFound, Problem, Unauthorised
 from shared.events.topics import SERVICES
+from shared.keys import Scope
 from shared.security import MissingScope
 from shared.service import Runtime, runtime_of
 
@@ -38,6 +40,17 @@ class PageRoute(APIRoute):
                 return _said(request, error if isinstance(error, Problem) else NotFound("There is no such page."))
 
         return as_page
+
+
+def page_router(scope: Scope, *, or_rep: bool = False, prefix: str = "") -> APIRouter:
+    """For pages, and what is posted on them, of whoever has the scope; with `or_rep` also of every rep."""
+    return APIRouter(
+        prefix=prefix,
+        dependencies=[Depends(Reader(scope, or_rep=or_rep))],
+        route_class=PageRoute,
+        include_in_schema=False,
+        default_response_class=HTMLResponse,
+    )
 
 
 def draw(request: Request, place: str, template: str, variables: Mapping[str, object], status: int = 200) -> Response:

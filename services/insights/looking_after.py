@@ -7,28 +7,17 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qs, urlencode
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
-from services.insights.access import Reader
 from services.insights.accounts import read_accounts
-from services.insights.frame import PageRoute, draw, settings_of
+from services.insights.frame import draw, page_router, settings_of
 from services.insights.services import Services, path_of
 from shared.events.topics import SERVICES
 from shared.keys import Scope, read_keys
 from shared.service import runtime_of
 
-
-def _router(scope: Scope) -> APIRouter:
-    return APIRouter(
-        dependencies=[Depends(Reader(scope))],
-        route_class=PageRoute,
-        include_in_schema=False,
-        default_response_class=HTMLResponse,
-    )
-
-
-for_read, for_configure, for_operate = _router(Scope.read), _router(Scope.configure), _router(Scope.operate)
+for_read, for_configure, for_operate = page_router(Scope.read), page_router(Scope.configure), page_router(Scope.operate)
 routers = (for_read, for_configure, for_operate)
 
 HELD = {

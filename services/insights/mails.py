@@ -5,22 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import Request, Response
 
-from services.insights.access import Reader
-from services.insights.frame import PageRoute, draw
+from services.insights.frame import draw, page_router
 from services.insights.services import Answer, Away, Services, path_of
 from shared.errors import NotFound
 from shared.keys import Scope
 from shared.service import runtime_of
 
-router = APIRouter(
-    dependencies=[Depends(Reader(Scope.card))],
-    route_class=PageRoute,
-    include_in_schema=False,
-    default_response_class=HTMLResponse,
-)
+router = page_router(Scope.card)
 
 
 @router.get("/mails")

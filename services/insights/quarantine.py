@@ -6,26 +6,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
-from services.insights.access import Reader
-from services.insights.frame import PageRoute, draw
+from services.insights.frame import draw, page_router
 from services.insights.services import Services, path_of
 from shared.keys import Scope
 from shared.service import runtime_of
 
-
-def _router(scope: Scope) -> APIRouter:
-    return APIRouter(
-        dependencies=[Depends(Reader(scope))],
-        route_class=PageRoute,
-        include_in_schema=False,
-        default_response_class=HTMLResponse,
-    )
-
-
-for_card, for_work = _router(Scope.card), _router(Scope.work)
+for_card, for_work = page_router(Scope.card), page_router(Scope.work)
 routers = (for_card, for_work)
 
 WHY = {"honeypot": "Filled in the field that people do not see"}

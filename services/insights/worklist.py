@@ -5,22 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import Request, Response
 
-from services.insights.access import Reader
 from services.insights.domain.words import answers_to_choose
-from services.insights.frame import PageRoute, draw, settings_of
+from services.insights.frame import draw, page_router, settings_of
 from services.insights.services import Services
 from shared.keys import Scope
 from shared.service import runtime_of
 
 # Read where the people stand, who are named on it.
-_reads = Reader(Scope.card, or_rep=True)
-router = APIRouter(route_class=PageRoute, include_in_schema=False, default_response_class=HTMLResponse)
+router = page_router(Scope.card, or_rep=True)
 
 
-@router.get("/worklist", dependencies=[Depends(_reads)])
+@router.get("/worklist")
 async def worklist(request: Request, after: str = "") -> Response:
     return await show_worklist(request, after)
 
