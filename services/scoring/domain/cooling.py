@@ -25,9 +25,10 @@ def level_at(
     at: int,
 ) -> str:
     """The temperature at a moment, given that it was `level` `since` another and nothing was done in between."""
-    lines = colder(heats, level)
-    only_falls = bool(lines) and not any(award.tenths < 0 for award in awards)
-    for heat in lines:
+    if level not in heats:
+        return COLD
+    only_falls = not any(award.tenths < 0 for award in awards)
+    for heat in colder(heats, level):
         # What only falls is looked at once; what goes up and down may have been below in between.
         if only_falls:
             left = None if holds(awards, heat, earned_at, intent_at, at) else at
@@ -49,9 +50,7 @@ def holds(awards: Sequence[Award], heat: Heat, earned_at: int | None, intent_at:
 
 
 def colder(heats: Mapping[str, Heat], level: str) -> list[Heat]:
-    """A temperature and those below it, warmest first; none for cold."""
-    if level not in heats:
-        return []
+    """A temperature above cold and those below it, warmest first."""
     levels = list(heats)
     return [heats[name] for name in levels[levels.index(level) :]]
 
